@@ -1,0 +1,8 @@
+"""vls_steering: make a frozen robot policy obey a sentence, at run time, on a Franka arm."""
+
+from pkgutil import extend_path
+
+# The ROS interfaces (vls_steering.msg, vls_steering.action) are generated at build time.  When a
+# source checkout shadows the installed package, find them there.
+__path__ = extend_path(__path__, __name__)
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Small frozen types that every room shares; imports nothing of the project."""
