@@ -1,0 +1,124 @@
+"""Weights as safetensors beside a JSON that says everything else; a changed file is refused on load."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from safetensors.torch import load, save
+
+from vls_steering.core.config import Settings, parse_settings
+from vls_steering.core.errors import ConfigurationError
+from vls_steering.policies.base import ActionSpace, CosineSchedule
+from vls_steering.policies.diffusion import DiffusionPolicy
+from vls_steering.policies.features import OBJECT_SLOTS, FeatureNormaliser
+from vls_steering.policies.unet import ConditionalUNet, UNetSettings, parameter_count
+
+FORMAT = "vls_steering.policy/1"
+
+
+class PolicyCard(Settings):
+    """The JSON beside the weights."""
+
+    format: str = Field(FORMAT, description="format and version of this file")
+    name: str = Field(description="name of the policy in reports")
+    sha256: str = Field(description="SHA-256 of the weights file")
+    parameters: int = Field(ge=1, description="number of weights")
+    network: UNetSettings = Field(description="architecture")
+    objects: tuple[str, ...] = Field(OBJECT_SLOTS, description="object slots of the feature vector, in order")
+    feature_mean: tuple[float, ...] = Field(description="feature normaliser")
+    feature_scale: tuple[float, ...] = Field(description="feature normaliser")
+    position_scale_m: tuple[float, ...] = Field(description="action normaliser, one per chunk step")
+    step_s: float = Field(gt=0.0, description="time between chunk steps")
+    alpha_floor: float = Field(gt=0.0, lt=1.0, description="cosine schedule: alpha at level 1")
+    training: dict[str, Any] = Field(default_factory=dict, description="recipe, dataset hash, seeds, progress")
+    versions: dict[str, str] = Field(default_factory=dict, description="libraries that wrote the file")
+
+
+def save_policy(
+    path: Path,
+    network: ConditionalUNet,
+    normaliser: FeatureNormaliser,
+    action_space: ActionSpace,
+    schedule: CosineSchedule,
+    training: dict[str, Any],
+) -> PolicyCard:
+    """Write `path` (.safetensors) and its card (.json), each atomically."""
+    weights = save({key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()})
+    card = PolicyCard(
+        name=path.stem,
+        sha256=hashlib.sha256(weights).hexdigest(),
+        parameters=parameter_count(network),
+        network=network.settings,
+        feature_mean=normaliser.mean,
+        feature_scale=normaliser.scale,
+        position_scale_m=action_space.position_scale_m,
+        step_s=action_space.step_s,
+        alpha_floor=schedule.alpha_floor,
+        training=training,
+        versions={"torch": torch.__version__, "numpy": np.__version__},
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, weights)
+    write_atomically(card_path(path), (card.model_dump_json(indent=1) + "\n").encode())
+    return card
+
+
+def load_policy(path: Path) -> DiffusionPolicy:
+    """Read a policy; raises ConfigurationError when a file is missing, malformed or not what the card says."""
+    card = load_card(path)
+    try:
+        weights = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the policy {path}: {error.strerror}") from error
+    found = hashlib.sha256(weights).hexdigest()
+    if found != card.sha256:
+        raise ConfigurationError(
+            f"{path} is damaged or not the file its card describes: SHA-256 {found[:12]}, expected {card.sha256[:12]}",
+            "Fetch the checkpoint again (with Git LFS, `git lfs pull`) or train it anew",
+        )
+    network = ConditionalUNet(card.network)
+    try:
+        network.load_state_dict(load(weights))
+    except RuntimeError as error:
+        raise ConfigurationError(f"{path} does not fit the architecture of its card: {error}") from error
+    return DiffusionPolicy(
+        network,
+        FeatureNormaliser(card.feature_mean, card.feature_scale),
+        ActionSpace(card.position_scale_m, card.step_s),
+        CosineSchedule(card.alpha_floor),
+        card.name,
+        card.sha256,
+    )
+
+
+def load_card(path: Path) -> PolicyCard:
+    """The card of the weights at `path`."""
+    source = card_path(path)
+    try:
+        document = json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"cannot read {source}: {error}", "A policy is a .safetensors and a .json") from error
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise ConfigurationError(f"{source} is not a {FORMAT} card")
+    card = parse_settings(PolicyCard, document, str(source))
+    if card.objects != OBJECT_SLOTS:
+        raise ConfigurationError(f"{source} was trained on the objects {card.objects}, this version has {OBJECT_SLOTS}")
+    return card
+
+
+def card_path(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """A cut leaves the old file or the new one, never half of it."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(content)
+    os.replace(partial, path)

@@ -1,0 +1,44 @@
+"""The embedded frozen policy: feature normaliser + conditional U-Net behind the FrozenPolicy protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vls_steering.core.types import Observation
+from vls_steering.policies.base import ActionSpace, Encoding, NoiseSchedule
+from vls_steering.policies.features import FeatureNormaliser, observation_features
+from vls_steering.policies.unet import ConditionalUNet
+
+
+class DiffusionPolicy:
+    """Weights are frozen on construction: evaluation mode, no gradient with respect to them."""
+
+    def __init__(
+        self,
+        network: ConditionalUNet,
+        normaliser: FeatureNormaliser,
+        action_space: ActionSpace,
+        schedule: NoiseSchedule,
+        name: str,
+        sha256: str,
+    ) -> None:
+        self._network = network.eval().requires_grad_(False)
+        self._normaliser = normaliser
+        self.action_space = action_space
+        self.schedule = schedule
+        self.name = name
+        self.sha256 = sha256
+
+    def encode(self, observations: Sequence[Observation]) -> Encoding:
+        """Once per tick -> (1, C); uses the last observation and the one a policy step earlier."""
+        parameter = next(self._network.parameters())
+        features = observation_features(observations, self.action_space.step_s).to(parameter)
+        with torch.no_grad():
+            return self._network.embed(self._normaliser.apply(features))
+
+    def predict_clean(self, encoding: Encoding, x: Tensor, level: Tensor) -> Tensor:
+        """Noisy (K, H, 4), level (K,), encoding (1, C) -> clean estimate (K, H, 4)."""
+        return torch.as_tensor(self._network(x, level, encoding))
