@@ -1,0 +1,180 @@
+"""The lock-step MuJoCo world: apply a set-point, step, measure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, RobotState, SetPoint
+from vls_steering.robots.assets import ARM_JOINT_NAMES, FINGER_JOINT_NAMES, TCP_SITE
+from vls_steering.robots.kinematics import NOMINAL_POSTURE, ArmKinematics
+from vls_steering.sim.layout import SceneLayout
+from vls_steering.sim.model import (
+    GRIPPER_ACTUATOR,
+    PARKED_X_M,
+    PHYSICS_STEP_S,
+    arm_joint_addresses,
+    body_name,
+    build_model,
+)
+from vls_steering.sim.objects import GRASPABLES, OBSTACLE, PLATE
+
+GRIPPER_SPEED_M_S = 0.10  # of the width; Franka Hand data sheet: 50 mm/s per finger
+HELD_WIDTH_M = 0.005  # fingers that stall wider than this hold something
+STALLED_M_S = 0.004
+
+
+@dataclass(frozen=True)
+class SceneTruth:
+    """Privileged state of the scene: for scoring and for the scripted oracle only."""
+
+    stamp_s: float
+    positions: dict[str, FloatArray]  # (3,) m, base frame, of every object present
+    speeds_m_s: dict[str, float]
+    obstacle_touches: int  # physics steps with a contact between the obstacle and the robot or a held object
+    robot: RobotState
+
+
+class World:
+    """One arm, one table, one layout at a time; exact reset, no wall-clock anywhere."""
+
+    def __init__(self, layout: SceneLayout) -> None:
+        self.model = build_model()
+        self.data = mujoco.MjData(self.model)
+        self._kinematics = ArmKinematics()
+        self._q_address, self._v_address = arm_joint_addresses(self.model)
+        self._fingers = [self.model.joint(name) for name in FINGER_JOINT_NAMES]
+        self._arm_actuators = np.array([self.model.actuator(name).id for name in ARM_JOINT_NAMES])
+        self._gripper_actuator = self.model.actuator(GRIPPER_ACTUATOR).id
+        # Damping over stiffness: a position servo with this much velocity feed-forward tracks without lag.
+        gains = self.model.actuator_gainprm[self._arm_actuators, 0]
+        self._feed_forward_s = -self.model.actuator_biasprm[self._arm_actuators, 2] / gains
+        self._tcp_site = self.model.site(TCP_SITE).id
+        self._obstacle_geom = self.model.geom(body_name(OBSTACLE)).id
+        self._table_geom = self.model.geom("table").id
+        self._set_point: SetPoint | None = None
+        self.reset(layout)
+
+    def reset(self, layout: SceneLayout) -> None:
+        """Exactly the same state for the same layout, whatever happened before."""
+        self.layout = layout
+        model, data = self.model, self.data
+        mujoco.mj_resetData(model, data)
+        home = self._kinematics.solve(
+            np.array(layout.home_tcp_m), np.array(DOWN_QUAT_XYZW), np.array(NOMINAL_POSTURE)
+        )
+        data.qpos[self._q_address] = home
+        for finger in self._fingers:
+            data.qpos[finger.qposadr[0]] = GRIPPER_OPEN_M / 2
+        data.ctrl[self._arm_actuators] = home
+        data.ctrl[self._gripper_actuator] = GRIPPER_OPEN_M / 2
+        self._park_everything()
+        for placement in layout.objects:
+            item = GRASPABLES[placement.name]
+            address = model.joint(item.body).qposadr[0]
+            half_yaw = placement.yaw_rad / 2
+            data.qpos[address : address + 3] = [placement.x_m, placement.y_m, item.half_height_m]
+            data.qpos[address + 3 : address + 7] = [np.cos(half_yaw), 0, 0, np.sin(half_yaw)]
+        if layout.plate_xy_m is not None:
+            self._place_mocap(PLATE, (*layout.plate_xy_m, 0.0))
+        if layout.obstacle is not None:
+            model.geom_size[self._obstacle_geom] = layout.obstacle.half_size_m
+            # MuJoCo culls contacts by bounding radius and box: both must follow the size.
+            model.geom_rbound[self._obstacle_geom] = np.linalg.norm(layout.obstacle.half_size_m)
+            model.geom_aabb[self._obstacle_geom, 3:] = layout.obstacle.half_size_m
+            self._place_mocap(OBSTACLE, layout.obstacle.centre_m)
+        self._set_point = None
+        self.obstacle_touches = 0
+        mujoco.mj_forward(model, data)
+
+    @property
+    def stamp_s(self) -> float:
+        return float(self.data.time)
+
+    def apply(self, set_point: SetPoint) -> None:
+        """Track `set_point` from the next physics step on; it is extrapolated by its velocity until replaced."""
+        self._set_point = set_point
+
+    def step(self, duration_s: float) -> None:
+        """Advance the physics; `duration_s` is rounded to whole physics steps."""
+        for _ in range(round(duration_s / PHYSICS_STEP_S)):
+            if self._set_point is not None:
+                self._track(self._set_point)
+            mujoco.mj_step(self.model, self.data)
+            self.obstacle_touches += self._touches_obstacle()
+
+    def robot_state(self) -> RobotState:
+        """What the arm's own sensors would report."""
+        rotation = self.data.site_xmat[self._tcp_site]
+        wxyz = np.zeros(4)
+        mujoco.mju_mat2Quat(wxyz, rotation)
+        width = sum(float(self.data.qpos[f.qposadr[0]]) for f in self._fingers)
+        speed = sum(abs(float(self.data.qvel[f.dofadr[0]])) for f in self._fingers)
+        closing = self.data.ctrl[self._gripper_actuator] < width / 2 - 0.002
+        return RobotState(
+            stamp_s=self.stamp_s,
+            joint_positions=self.data.qpos[self._q_address],
+            joint_velocities=self.data.qvel[self._v_address],
+            tcp_position=self.data.site_xpos[self._tcp_site],
+            tcp_quat_xyzw=wxyz[[1, 2, 3, 0]],
+            gripper_width_m=width,
+            gripper_holds=bool(closing and width > HELD_WIDTH_M and speed < STALLED_M_S),
+        )
+
+    def truth(self) -> SceneTruth:
+        """Privileged: never reaches a policy, a program or a node."""
+        positions, speeds = {}, {}
+        for name in self.layout.object_names:
+            body = self.model.body(body_name(name))
+            positions[name] = self.data.xpos[body.id].copy()
+            address = self.model.joint(body_name(name)).dofadr[0]
+            speeds[name] = float(np.linalg.norm(self.data.qvel[address : address + 3]))
+        if self.layout.plate_xy_m is not None:
+            positions[PLATE] = np.array([*self.layout.plate_xy_m, 0.0])
+        if self.layout.obstacle is not None:
+            positions[OBSTACLE] = np.array(self.layout.obstacle.centre_m)
+        return SceneTruth(self.stamp_s, positions, speeds, self.obstacle_touches, self.robot_state())
+
+    def full_state(self) -> FloatArray:
+        """Everything needed to resume or to render this instant elsewhere: `mjSTATE_INTEGRATION`."""
+        kind = mujoco.mjtState.mjSTATE_INTEGRATION
+        state = np.zeros(mujoco.mj_stateSize(self.model, kind))
+        mujoco.mj_getState(self.model, self.data, state, kind)
+        return state
+
+    def restore(self, state: FloatArray) -> None:
+        """Inverse of `full_state`."""
+        mujoco.mj_setState(self.model, self.data, state, mujoco.mjtState.mjSTATE_INTEGRATION)
+        mujoco.mj_forward(self.model, self.data)
+
+    def _track(self, set_point: SetPoint) -> None:
+        ahead_s = np.clip(self.stamp_s - set_point.stamp_s, 0.0, 0.01) + self._feed_forward_s
+        self.data.ctrl[self._arm_actuators] = set_point.joint_positions + set_point.joint_velocities * ahead_s
+        opening = self.data.ctrl[self._gripper_actuator]
+        goal = np.clip(set_point.gripper_width_m, 0.0, GRIPPER_OPEN_M) / 2
+        limit = GRIPPER_SPEED_M_S / 2 * PHYSICS_STEP_S
+        self.data.ctrl[self._gripper_actuator] = opening + np.clip(goal - opening, -limit, limit)
+
+    def _touches_obstacle(self) -> int:
+        contacts = self.data.contact
+        if self.layout.obstacle is None or self.data.ncon == 0:
+            return 0
+        pairs = contacts.geom[: self.data.ncon]
+        involved = (pairs == self._obstacle_geom).any(axis=1)
+        return int(involved.any())
+
+    def _park_everything(self) -> None:
+        for index, item in enumerate(GRASPABLES.values()):
+            address = self.model.joint(item.body).qposadr[0]
+            # Parked objects rest on the floor, out of reach of the arm and out of the cameras' view.
+            floor_z = -0.75 + item.half_height_m
+            self.data.qpos[address : address + 7] = [PARKED_X_M, 0.5 * index, floor_z, 1, 0, 0, 0]
+        self._place_mocap(PLATE, (PARKED_X_M, -1.0, -0.7))
+        self._place_mocap(OBSTACLE, (PARKED_X_M, -2.0, -0.5))
+
+    def _place_mocap(self, thing: str, position: tuple[float, ...]) -> None:
+        mocap = self.model.body(body_name(thing)).mocapid[0]
+        self.data.mocap_pos[mocap] = position
