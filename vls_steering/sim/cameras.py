@@ -1,0 +1,128 @@
+"""Two RGB-D cameras that see the world as a RealSense would: noise, quantised depth, holes at edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import mujoco
+import numpy as np
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.core.types import CameraFrame
+from vls_steering.sim.layout import SceneLayout
+from vls_steering.sim.model import FRONT_CAMERA, WRIST_CAMERA
+from vls_steering.sim.world import World
+
+CAMERAS = (FRONT_CAMERA, WRIST_CAMERA)
+# MuJoCo looks along -z with y up; an optical frame looks along +z with y down (REP-103).
+_OPTICAL_FROM_MUJOCO = np.diag([1.0, -1.0, -1.0])
+
+
+@dataclass(frozen=True)
+class CameraNoise:
+    """Magnitudes after the D435 data sheet and Ahn et al. 2019, for 0.3 .. 1.5 m."""
+
+    color_sigma: float = 4.0  # grey levels
+    gain_sigma: float = 0.04  # per channel and layout: white balance and exposure
+    depth_sigma_m: float = 0.0008
+    depth_sigma_per_m2: float = 0.0015  # grows with the square of the distance
+    depth_step_m: float = 0.001
+    dropout: float = 0.003  # share of pixels without a return
+    edge_dropout: float = 0.5  # the same at depth discontinuities
+    edge_m: float = 0.02
+
+
+class CameraRig:
+    """Renders frames of one `World`'s model; owns an OpenGL context, so build and use it in one thread."""
+
+    def __init__(self, world: World, seed: int, width: int = 320, height: int = 240, noise: CameraNoise | None = None):
+        self._model = world.model
+        self._data = mujoco.MjData(world.model)
+        self._noise = noise or CameraNoise()
+        self.width, self.height = width, height
+        self._gl = mujoco.GLContext(width, height)
+        self._gl.make_current()
+        self._context = mujoco.MjrContext(world.model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
+        self._scene = mujoco.MjvScene(world.model, maxgeom=500)
+        self._options = mujoco.MjvOption()
+        self._viewport = mujoco.MjrRect(0, 0, width, height)
+        self.reset(world.layout, seed)
+
+    def reset(self, layout: SceneLayout, seed: int) -> None:
+        """New noise stream; the lighting gain is drawn once per layout."""
+        self._rng = np.random.default_rng([seed, layout.seed, 7])
+        self._gain = 1.0 + self._noise.gain_sigma * self._rng.standard_normal(3)
+
+    def close(self) -> None:
+        """Free the OpenGL context; the rig cannot render afterwards."""
+        self._context.free()
+        self._gl.free()
+
+    def render(self, full_state: FloatArray, camera: str) -> CameraFrame:
+        """The noisy frame of `camera` ("front" or "wrist") for a `World.full_state()`."""
+        color, depth = self.render_clean(full_state, camera)
+        camera_id = self._model.camera(camera).id
+        return CameraFrame(
+            stamp_s=float(self._data.time),
+            camera=camera,
+            color=self._noisy_color(color),
+            depth=self._noisy_depth(depth),
+            intrinsics=self._intrinsics(camera_id),
+            base_from_camera=self._base_from_camera(camera_id),
+        )
+
+    def render_clean(self, full_state: FloatArray, camera: str) -> tuple[np.ndarray, np.ndarray]:
+        """Colour (H, W, 3) uint8 and depth (H, W) float32 m without noise, in one rendering pass."""
+        mujoco.mj_setState(self._model, self._data, full_state, mujoco.mjtState.mjSTATE_INTEGRATION)
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_camlight(self._model, self._data)
+        view = mujoco.MjvCamera()
+        view.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        view.fixedcamid = self._model.camera(camera).id
+        return self.render_view(view)
+
+    def render_view(self, view: mujoco.MjvCamera) -> tuple[np.ndarray, np.ndarray]:
+        """The current state from any viewpoint."""
+        self._gl.make_current()
+        mujoco.mjv_updateScene(
+            self._model, self._data, self._options, None, view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+        )
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        color = np.empty((self.height, self.width, 3), np.uint8)
+        buffer = np.empty((self.height, self.width), np.float32)
+        mujoco.mjr_readPixels(color, buffer, self._viewport, self._context)
+        return np.ascontiguousarray(color[::-1]), self._metric_depth(buffer[::-1])
+
+    def _metric_depth(self, buffer: np.ndarray) -> np.ndarray:
+        """Reverse z-buffer (1 near, 0 far) to metres along the optical axis."""
+        extent = self._model.stat.extent
+        near, far = self._model.vis.map.znear * extent, self._model.vis.map.zfar * extent
+        depth: np.ndarray = (near * far / (near + buffer.astype(np.float64) * (far - near))).astype(np.float32)
+        return depth
+
+    def _noisy_color(self, color: np.ndarray) -> np.ndarray:
+        noise = self._noise.color_sigma * self._rng.standard_normal(color.shape, dtype=np.float32)
+        return np.clip(color * self._gain.astype(np.float32) + noise, 0, 255).astype(np.uint8)
+
+    def _noisy_depth(self, depth: np.ndarray) -> np.ndarray:
+        noise = self._noise
+        sigma = noise.depth_sigma_m + noise.depth_sigma_per_m2 * depth**2
+        noisy = depth + sigma * self._rng.standard_normal(depth.shape, dtype=np.float32)
+        noisy = np.round(noisy / noise.depth_step_m) * noise.depth_step_m
+        spread = cv2.dilate(depth, np.ones((3, 3))) - cv2.erode(depth, np.ones((3, 3)))
+        chance = np.where(spread > noise.edge_m, noise.edge_dropout, noise.dropout)
+        noisy[self._rng.random(depth.shape, dtype=np.float32) < chance] = 0.0
+        return noisy.astype(np.float32)
+
+    def _intrinsics(self, camera_id: int) -> FloatArray:
+        focal = 0.5 * self.height / np.tan(0.5 * np.deg2rad(self._model.cam_fovy[camera_id]))
+        return np.array([[focal, 0, (self.width - 1) / 2], [0, focal, (self.height - 1) / 2], [0, 0, 1.0]])
+
+    def _base_from_camera(self, camera_id: int) -> FloatArray:
+        pose = np.eye(4)
+        pose[:3, :3] = self._data.cam_xmat[camera_id].reshape(3, 3) @ _OPTICAL_FROM_MUJOCO
+        pose[:3, 3] = self._data.cam_xpos[camera_id]
+        return pose
