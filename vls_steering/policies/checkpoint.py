@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -121,4 +120,4 @@ def write_atomically(path: Path, content: bytes) -> None:
     """A cut leaves the old file or the new one, never half of it."""
     partial = path.with_name(path.name + ".part")
     partial.write_bytes(content)
-    os.replace(partial, path)
+    partial.replace(path)

@@ -147,8 +147,8 @@ def _add_obstacle(spec: mujoco.MjSpec) -> None:
 
 
 def _add_cameras(spec: mujoco.MjSpec) -> None:
-    eye, target = np.array([1.15, 0.0, 0.80]), np.array([0.46, 0.0, 0.03])
-    spec.worldbody.add_camera(name=FRONT_CAMERA, pos=eye, quat=_look_at(eye, target), fovy=48.0)
+    eye, target = np.array([1.02, 0.0, 0.72]), np.array([0.46, 0.0, 0.03])
+    spec.worldbody.add_camera(name=FRONT_CAMERA, pos=eye, quat=_look_at(eye, target), fovy=44.0)
     # Beside the hand, looking along its approach axis: MuJoCo cameras look along -z, the hand approaches along +z.
     spec.body(HAND_BODY).add_camera(name=WRIST_CAMERA, pos=[0.07, 0.0, 0.02], quat=[0, 1, 0, 0], fovy=68.0)
 
