@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vls_steering.core.types import GRIPPER_OPEN_M
+
 HOME_TCP_M = (0.40, 0.0, 0.30)
 
 
@@ -42,6 +44,7 @@ class SceneLayout:
     plate_xy_m: tuple[float, float] | None = None
     obstacle: ObstaclePlacement | None = None
     home_tcp_m: tuple[float, float, float] = HOME_TCP_M
+    home_gripper_width_m: float = GRIPPER_OPEN_M
 
     @property
     def object_names(self) -> tuple[str, ...]:

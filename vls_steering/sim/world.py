@@ -25,6 +25,7 @@ from vls_steering.sim.objects import GRASPABLES, OBSTACLE, PLATE
 GRIPPER_SPEED_M_S = 0.10  # of the width; Franka Hand data sheet: 50 mm/s per finger
 HELD_WIDTH_M = 0.005  # fingers that stall wider than this hold something
 STALLED_M_S = 0.004
+MAX_EXTRAPOLATION_S = 0.01  # a late set-point is held, not run away with
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class World:
         )
         data.qpos[self._q_address] = home
         for finger in self._fingers:
-            data.qpos[finger.qposadr[0]] = GRIPPER_OPEN_M / 2
+            data.qpos[finger.qposadr[0]] = layout.home_gripper_width_m / 2
         data.ctrl[self._arm_actuators] = home
-        data.ctrl[self._gripper_actuator] = GRIPPER_OPEN_M / 2
+        data.ctrl[self._gripper_actuator] = layout.home_gripper_width_m / 2
         self._park_everything()
         for placement in layout.objects:
             item = GRASPABLES[placement.name]
@@ -151,12 +152,12 @@ class World:
         mujoco.mj_forward(self.model, self.data)
 
     def _track(self, set_point: SetPoint) -> None:
-        ahead_s = np.clip(self.stamp_s - set_point.stamp_s, 0.0, 0.01) + self._feed_forward_s
+        ahead_s = min(max(self.stamp_s - set_point.stamp_s, 0.0), MAX_EXTRAPOLATION_S) + self._feed_forward_s
         self.data.ctrl[self._arm_actuators] = set_point.joint_positions + set_point.joint_velocities * ahead_s
-        opening = self.data.ctrl[self._gripper_actuator]
-        goal = np.clip(set_point.gripper_width_m, 0.0, GRIPPER_OPEN_M) / 2
+        opening = float(self.data.ctrl[self._gripper_actuator])
+        goal = min(max(set_point.gripper_width_m, 0.0), GRIPPER_OPEN_M) / 2
         limit = GRIPPER_SPEED_M_S / 2 * PHYSICS_STEP_S
-        self.data.ctrl[self._gripper_actuator] = opening + np.clip(goal - opening, -limit, limit)
+        self.data.ctrl[self._gripper_actuator] = opening + min(max(goal - opening, -limit), limit)
 
     def _touches_obstacle(self) -> int:
         contacts = self.data.contact
