@@ -1,0 +1,100 @@
+"""Stand-ins for the executor's tests: an arm with linear kinematics, and chunks to send it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.core.errors import VlsError
+from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, RobotState
+from vls_steering.safety import FR3_LIMITS, Executor, ExecutorSettings, Verdict
+
+HOME_Q = np.array([0.0, -0.6, 0.0, -2.35, 0.0, 1.75, 0.785])
+HOME_TCP = np.array([0.40, 0.0, 0.30])
+# Metres of the TCP per radian of each joint, of the size a real arm has at home.
+_JACOBIAN = np.array(
+    [
+        [0.00, 0.25, 0.00, 0.30, 0.00, 0.10, 0.0],
+        [0.45, 0.00, 0.30, 0.00, 0.05, 0.00, 0.0],
+        [0.00, -0.45, 0.00, 0.35, 0.00, 0.15, 0.0],
+    ]
+)
+_INVERSE = np.linalg.pinv(_JACOBIAN)
+
+
+class LinearArm:
+    """Kinematics that are linear in the joints: exact, instant, and as wrong far away as they are simple."""
+
+    def tcp_pose(self, joint_positions: FloatArray, /) -> tuple[FloatArray, FloatArray]:
+        return HOME_TCP + _JACOBIAN @ (joint_positions - HOME_Q), np.array(DOWN_QUAT_XYZW)
+
+    def solve(self, position: FloatArray, quat_xyzw: FloatArray, seed: FloatArray, /) -> FloatArray:
+        if np.linalg.norm(position) > 0.85:
+            raise VlsError("out of reach")
+        return HOME_Q + _INVERSE @ (position - HOME_TCP)
+
+
+def state_at(stamp_s: float, q: FloatArray = HOME_Q, velocity: float = 0.0, holds: bool = False) -> RobotState:
+    tcp, quat = LinearArm().tcp_pose(q)
+    return RobotState(stamp_s, q, np.full(7, velocity), tcp, quat, 0.038 if holds else GRIPPER_OPEN_M, holds)
+
+
+def chunk_along(path: Callable[[float], FloatArray], stamp_s: float, **changes: object) -> ActionChunk:
+    """Sixteen steps of 0.1 s along `path`, a position for every time on the clock."""
+    times = stamp_s + 0.1 * np.arange(1, 17)
+    fields: dict[str, object] = {
+        "stamp_s": stamp_s,
+        "times_s": times,
+        "positions": np.array([path(t) for t in times]),
+        "quats_xyzw": np.tile(DOWN_QUAT_XYZW, (16, 1)),
+        "gripper_widths_m": np.full(16, GRIPPER_OPEN_M),
+    }
+    return ActionChunk(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def moving(speed_m_s: float, start_s: float = 0.0, axis: int = 1) -> Callable[[float], FloatArray]:
+    """A straight line through home at `start_s`."""
+    direction = np.eye(3)[axis]
+    return lambda time_s: HOME_TCP + direction * speed_m_s * (time_s - start_s)
+
+
+def still(time_s: float) -> FloatArray:
+    return HOME_TCP
+
+
+class Cell:
+    """An executor, an arm that does exactly what it is told, and a clock."""
+
+    def __init__(self, start_s: float = 10.0, executor: Executor | None = None, **settings: object) -> None:
+        self.settings = ExecutorSettings(**settings)  # type: ignore[arg-type]
+        self.executor = executor or Executor(FR3_LIMITS, self.settings, LinearArm())
+        self.now_s = start_s
+        self.q = HOME_Q
+        self.sent: list[FloatArray] = []
+        self.stamps: list[float] = []
+        self.grips: list[float] = []
+        self.measures = True
+
+    def arm(self) -> Verdict:
+        return self.executor.arm(state_at(self.now_s, self.q), self.now_s)
+
+    def submit(self, chunk: ActionChunk) -> Verdict:
+        return self.executor.submit(chunk, self.now_s)
+
+    def run(self, duration_s: float) -> None:
+        for _ in range(round(duration_s / self.settings.control_period_s)):
+            self.now_s += self.settings.control_period_s
+            set_point = self.executor.step(self.now_s)
+            self.q = set_point.joint_positions
+            self.sent.append(self.q)
+            self.stamps.append(self.now_s)
+            self.grips.append(set_point.gripper_width_m)
+            if self.measures:
+                self.executor.observe(state_at(self.now_s, self.q))
+
+    @property
+    def tcp(self) -> FloatArray:
+        """(N, 3) m, of everything sent."""
+        return np.array([LinearArm().tcp_pose(q)[0] for q in self.sent])

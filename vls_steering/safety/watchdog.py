@@ -1,0 +1,37 @@
+"""Named heartbeats, each with its own longest silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class Watchdog:
+    """Knows when every watched stream was last heard; all times on one clock, seconds."""
+
+    def __init__(self, timeouts_s: Mapping[str, float]) -> None:
+        self._timeouts_s = dict(timeouts_s)
+        self._heard_s: dict[str, float] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._timeouts_s)
+
+    def start(self, now_s: float) -> None:
+        """Count every silence from now, so that a stream that never speaks trips too."""
+        self._heard_s = dict.fromkeys(self._timeouts_s, now_s)
+
+    def beat(self, name: str, now_s: float) -> None:
+        """`name` was heard; raises KeyError for a stream that nobody watches, a wiring mistake."""
+        if name not in self._timeouts_s:
+            raise KeyError(f"stream {name!r} is not watched; watched: {', '.join(self.names) or 'none'}")
+        self._heard_s[name] = max(now_s, self._heard_s.get(name, now_s))
+
+    def silence_s(self, name: str, now_s: float) -> float:
+        """Seconds since `name` was heard, or since the start."""
+        return now_s - self._heard_s[name]
+
+    def expired(self, now_s: float) -> str | None:
+        """The stream that is most overdue relative to its own time-out, or None."""
+        overdue = {n: (now_s - heard) / self._timeouts_s[n] for n, heard in self._heard_s.items()}
+        worst = max(overdue, key=overdue.__getitem__, default=None)
+        return worst if worst is not None and overdue[worst] > 1.0 else None
