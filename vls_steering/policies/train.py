@@ -91,12 +91,12 @@ def train(dataset_path: Path, out_path: Path, recipe: TrainRecipe, options: Trai
     normaliser = fit_features(data, training_steps)
     gatherer = WindowGatherer(data.to(device), action_space, normaliser)
     run = TrainingRun(recipe, gatherer, training_steps.to(device), device, identity=_identity(recipe, data.sha256))
+    stride = max(1, len(validation_steps) // options.validation_batch)
+    # Drawn before any resumption restores the random state, so that every point of a curve has the same noise.
+    validation = run.loss_inputs(validation_steps[::stride].to(device))
     state_path = out_path.with_suffix(".state.pt")
     if state_path.exists():
         run.resume(state_path)
-    validation = run.loss_inputs(
-        validation_steps[:: max(1, len(validation_steps) // options.validation_batch)].to(device)
-    )
 
     def save() -> None:
         training = {
@@ -112,7 +112,7 @@ def train(dataset_path: Path, out_path: Path, recipe: TrainRecipe, options: Trai
         run.save(state_path)
         log.write_curve(run.progress.curve)
 
-    log = TrainingLog(out_path, run.describe())
+    log = TrainingLog(out_path, run.describe(), run.progress.step, run.progress.seconds)
     with log:
         while run.progress.fraction(recipe) < 1.0:
             run.advance()

@@ -25,14 +25,14 @@ class CurvePoint:
 
 
 class TrainingLog:
-    """Context manager around the training loop."""
+    """Context manager around the training loop; a resumed run starts at `step` and `seconds`."""
 
-    def __init__(self, out_path: Path, headline: str) -> None:
+    def __init__(self, out_path: Path, headline: str, step: int = 0, seconds: float = 0.0) -> None:
         self._curve_path = out_path.with_name(out_path.stem + "_curve.json")
         self._console = Console()
         self._console.print(f"training {out_path.name}: {headline}", highlight=False, soft_wrap=True)
         self._validation_text = "-"
-        self._last: tuple[int, float] | None = None
+        self._last = (step, seconds)
         columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
         self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task = self._bar.add_task("starting", total=1.0)
@@ -50,7 +50,7 @@ class TrainingLog:
         """`fraction` of the run is over."""
         if point.validation_loss is not None:
             self._validation_text = f"{point.validation_loss:.4f}"
-        step, seconds = self._last or (0, 0.0)
+        step, seconds = self._last
         pace_ms = 1000.0 * (point.seconds - seconds) / max(1, point.step - step)
         self._last = (point.step, point.seconds)
         text = f"step {point.step}  loss {point.loss:.4f}  held out {self._validation_text}  {pace_ms:.0f} ms/step"
