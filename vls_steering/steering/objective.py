@@ -1,0 +1,92 @@
+"""What the current stage wants, as a function of normalised clean chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from vls_steering.core.types import Observation
+from vls_steering.policies.base import ActionSpace
+from vls_steering.rewards.rollout import Rollout, Scene
+
+
+class StageReward(Protocol):
+    """What steering asks of one stage of a compiled reward program."""
+
+    @property
+    def name(self) -> str: ...
+
+    def score(self, rollout: Rollout, scene: Scene) -> Tensor:
+        """Smooth, differentiable, higher is better; (K,)."""
+        ...
+
+    def safety(self, rollout: Rollout, scene: Scene) -> Tensor:
+        """Exact robustness of what must never happen, (K,) m, +inf when there is no such term."""
+        ...
+
+    def safety_now(self, scene: Scene) -> float:
+        """`safety` of standing still, m."""
+        ...
+
+    def progress(self, observation: Observation) -> float:
+        """Measured, 0 to 1."""
+        ...
+
+    def done(self, observation: Observation) -> bool:
+        """Measured."""
+        ...
+
+    def ready(self, observation: Observation) -> bool:
+        """What the stage relies on still holds, e.g. the object is in the hand; else it belongs to an earlier one."""
+        ...
+
+
+class Hashed(Protocol):
+    """A value with a digest of its own."""
+
+    @property
+    def sha256(self) -> str: ...
+
+
+class Program(Protocol):
+    """What steering asks of a compiled reward program."""
+
+    @property
+    def program(self) -> Hashed: ...
+
+    @property
+    def stages(self) -> Sequence[StageReward]: ...
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One stage of the reward program in the scene of one observation (one reward snapshot per tick)."""
+
+    stage: StageReward
+    scene: Scene
+    action_space: ActionSpace
+    anchor: Tensor  # (3,) m
+    times_s: Tensor  # (H,) s from now
+
+    def rollout(self, clean: Tensor) -> Rollout:
+        """The paths that normalised chunks (K, H, A) stand for; differentiable."""
+        tcp, gripper_width = self.action_space.decode(clean, self.anchor)
+        return Rollout(tcp, gripper_width, self.times_s)
+
+    def score(self, clean: Tensor) -> Tensor:
+        """Smooth reward (K,), higher is better, differentiable."""
+        return self.stage.score(self.rollout(clean), self.scene)
+
+    def safety(self, clean: Tensor, gate_s: float) -> Tensor:
+        """Exact robustness (K,) m of the first `gate_s` seconds."""
+        steps = max(int((self.times_s <= gate_s + 1e-6).sum()), 1)
+        whole = self.rollout(clean)
+        gated = Rollout(whole.tcp[:, :steps], whole.gripper_width[:, :steps], self.times_s[:steps])
+        return self.stage.safety(gated, self.scene)
+
+    def safety_now(self) -> float:
+        """Exact robustness of standing still, m."""
+        return self.stage.safety_now(self.scene)

@@ -1,0 +1,198 @@
+"""The steered policy as the rest of the system sees it: one observation in, one chunk out."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.core.errors import VlsError
+from vls_steering.core.types import ActionChunk, ChunkSource, Observation
+from vls_steering.policies.base import FrozenPolicy
+from vls_steering.rewards.rollout import Scene
+from vls_steering.steering.chunks import hold_chunk, motion_chunk, opened_at
+from vls_steering.steering.initialise import Plan
+from vls_steering.steering.objective import Objective, Program
+from vls_steering.steering.planner import Outcome, Planner, Query
+from vls_steering.steering.sampler import TickNoise
+from vls_steering.steering.settings import SteeringSettings
+from vls_steering.steering.stages import StageMachine, StageStatus
+from vls_steering.steering.stopwatch import Stopwatch
+from vls_steering.steering.strength import strength_share
+from vls_steering.steering.telemetry import SECTIONS, Telemetry, TickResult
+
+# Longer than the two observations of any policy here at any tick rate worth running.
+_HISTORY = 32
+_NO_PROGRAM = StageStatus(index=0, progress=0.0, turned=False, finished=False)
+
+
+class Pilot:
+    """Steers one frozen policy with one reward program at a time.
+
+    Every tick is a function of the seed, the tick number, the observations since the reset and the
+    program: a run replays.
+    """
+
+    def __init__(self, policy: FrozenPolicy, settings: SteeringSettings, seed: int) -> None:
+        self._policy = policy
+        self._settings = settings
+        self._seed = seed
+        self._planner = Planner(policy, settings)
+        self._program: Program | None = None
+        self.reset()
+
+    def set_program(self, program: Program | None) -> None:
+        """Steer by `program` from the next tick on, from its first stage; None = unsteered."""
+        self._program = program
+        self._stages = StageMachine(program.stages, self._settings.stages) if program is not None else None
+        self._turned = True
+
+    def reset(self) -> None:
+        """Forget plan, observations, stage and tick number; the program stays and starts over."""
+        self._tick = 0
+        self._steered = 0
+        self._plan: Plan | None = None
+        self._executed: ActionChunk | None = None
+        self._recovery = 0
+        self._history: deque[Observation] = deque(maxlen=_HISTORY)
+        self.set_program(self._program)
+
+    @property
+    def finished(self) -> bool:
+        """Every stage of the program is done."""
+        return self._stages is not None and self._stages.finished
+
+    def tick(self, observation: Observation) -> TickResult:
+        """Plan from one observation.
+
+        A hold is an answer, not an error: the chunk's source says so and `telemetry.reason` why.
+        """
+        watch = Stopwatch()
+        self._remember(observation)
+        status = self._stages.update(observation) if self._stages is not None else _NO_PROGRAM
+        turned, self._turned = self._turned or status.turned, False
+        if turned:
+            self._recovery = self._settings.recovery_ticks
+        outcome: Outcome | None = None
+        reason = "the program is finished" if status.finished else ""
+        if not reason:
+            try:
+                outcome = self._plan_motion(observation, status, turned, watch)
+            except VlsError as error:
+                reason = str(error)
+        if outcome is not None and outcome.selection.chosen is None:
+            reason = _rejection(outcome)
+        result = self._result(observation, status, outcome, reason, watch)
+        self._executed = result.chunk
+        self._tick += 1
+        return result
+
+    def _remember(self, observation: Observation) -> None:
+        if self._history and observation.stamp_s < self._history[-1].stamp_s:
+            # The clock went back (the world was reset): what came before belongs to another run.
+            self._history.clear()
+            self._plan = self._executed = None
+        self._history.append(observation)
+
+    def _plan_motion(self, observation: Observation, status: StageStatus, turned: bool, watch: Stopwatch) -> Outcome:
+        with watch.section("encode"):
+            encoding = self._policy.encode(tuple(self._history))
+        anchor = torch.tensor(observation.robot.tcp_position, dtype=encoding.dtype, device=encoding.device)
+        space, settings = self._policy.action_space, self._settings
+        warm = settings.start.mode == "warm" and self._plan is not None and not turned and self._recovery == 0
+        steps = settings.warm_steps if warm else settings.cold_steps
+        query = Query(
+            stamp_s=observation.stamp_s,
+            encoding=encoding,
+            anchor=anchor,
+            objective=self._objective(observation, anchor),
+            strength=settings.strength.maximum * strength_share(status.progress, settings.strength),
+            plan=self._plan,
+            turned=turned,
+            steps=steps,
+            noise=TickNoise.draw(self._seed, self._tick, settings.particles, steps, space.horizon, space.size),
+        )
+        outcome = self._planner.plan(query, watch)
+        self._recovery = max(self._recovery - 1, 0)
+        self._plan = None
+        if outcome.selection.chosen is not None:
+            self._plan = outcome.plan(observation.stamp_s, anchor, space.step_s)
+        return outcome
+
+    def _objective(self, observation: Observation, anchor: Tensor) -> Objective | None:
+        """The current stage's wish; None when these settings never look at a reward."""
+        if self._stages is None or not self._settings.steers:
+            return None
+        space = self._policy.action_space
+        times_s = space.step_s * torch.arange(1, space.horizon + 1, dtype=anchor.dtype, device=anchor.device)
+        scene = Scene.from_observation(observation, dtype=anchor.dtype, device=anchor.device)
+        return Objective(self._stages.stage, scene, space, anchor, times_s)
+
+    def _result(
+        self, observation: Observation, status: StageStatus, outcome: Outcome | None, reason: str, watch: Stopwatch
+    ) -> TickResult:
+        space = self._policy.action_space
+        steered = self._stages is not None and self._settings.steers
+        sha256 = self._program.program.sha256 if self._program is not None and steered else ""
+        opened = opened_at(self._executed, observation)
+        chosen = outcome.selection.chosen if outcome is not None else None
+        if outcome is None or chosen is None:
+            self._plan, self._recovery = None, self._settings.recovery_ticks
+            chunk = hold_chunk(observation, space.horizon, opened, space.step_s, sha256, self._tick)
+        else:
+            source = ChunkSource.STEERED if steered else ChunkSource.UNSTEERED
+            path, widths = _array(outcome.tcp[chosen]), _array(outcome.gripper_width[chosen])
+            chunk = motion_chunk(observation, path, widths, opened, space.step_s, source, sha256, self._tick)
+        self._steered += int(chunk.source is ChunkSource.STEERED)
+        return TickResult(
+            chunk=chunk,
+            candidates=_array(outcome.tcp) if outcome is not None else np.zeros((0, space.horizon, 3)),
+            scores=_array(outcome.selection.scores) if outcome is not None else np.zeros(0),
+            chosen=-1 if chosen is None else chosen,
+            telemetry=self._telemetry(chunk, status, outcome, reason, watch),
+        )
+
+    def _telemetry(
+        self, chunk: ActionChunk, status: StageStatus, outcome: Outcome | None, reason: str, watch: Stopwatch
+    ) -> Telemetry:
+        chosen = outcome.selection.chosen if outcome is not None else None
+        guided = self._stages is not None and self._settings.guide.mode != "off" and outcome is not None
+        samples = outcome.samples if outcome is not None else None
+        return Telemetry(
+            tick=self._tick,
+            stage=status.index,
+            stages=self._stages.count if self._stages is not None else 0,
+            stage_name=self._stages.stage.name if self._stages is not None else "",
+            progress=status.progress,
+            finished=status.finished,
+            strength=strength_share(status.progress, self._settings.strength) if guided else 0.0,
+            nfe=samples.steps if samples is not None else 0,
+            network_rows=samples.steps * self._settings.particles if samples is not None else 0,
+            levels=_array(samples.level) if samples is not None else np.zeros(0),
+            shift_m=float(samples.shift_m.mean()) if samples is not None else 0.0,
+            steered=chunk.source is ChunkSource.STEERED,
+            share_steered=self._steered / (self._tick + 1),
+            warm=bool(samples.start.warm.any()) if samples is not None else False,
+            jumped=samples.jumped if samples is not None else 0,
+            admissible=len(outcome.selection.order) if outcome is not None else 0,
+            best_score=float(outcome.reward[chosen]) if outcome is not None and chosen is not None else float("nan"),
+            margin=outcome.selection.margin if outcome is not None else 0.0,
+            safety_m=float(outcome.safety_m[chosen]) if outcome is not None and chosen is not None else float("nan"),
+            reason=reason or status.event,
+            durations_ms=watch.durations_ms(*SECTIONS),
+        )
+
+
+def _rejection(outcome: Outcome) -> str:
+    """Why no candidate may be executed."""
+    alive = outcome.samples.alive & torch.isfinite(outcome.reward)
+    if not bool(alive.any()):
+        return "no candidate has a finite reward and gradient"
+    return f"no candidate keeps clear: the best one violates the safety terms by {-float(outcome.safety_m.max()):.3f} m"
+
+
+def _array(value: Tensor) -> FloatArray:
+    return value.detach().cpu().double().numpy()

@@ -1,0 +1,108 @@
+"""Every knob of the sampler: unit, range and meaning in one place."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from vls_steering.core.config import Settings
+
+
+class StartSettings(Settings):
+    """Where the particles of a tick begin."""
+
+    mode: Literal["warm", "cold"] = Field("warm", description="warm: from the last tick's chunks; cold: from noise")
+    scouts: int = Field(3, ge=0, le=256, description="particles that always start from noise, to notice new modes")
+    incumbent_level: float = Field(0.35, ge=0.05, le=1.0, description="noise level of the executed chunk's particle")
+    ladder_low: float = Field(0.45, ge=0.05, le=1.0, description="noise level of the best warm particle")
+    ladder_high: float = Field(0.75, ge=0.05, le=1.0, description="noise level of the worst warm particle")
+    jump_raise: float = Field(
+        1.0, gt=0.0, le=100.0, description="jump (estimate against plan, in sigma) that raises a particle's level"
+    )
+    jump_cold: float = Field(2.0, gt=0.0, le=100.0, description="jump, in sigma, that restarts a particle from noise")
+    jump_level: float = Field(0.6, ge=0.05, le=1.0, description="level that a jump raises a particle to")
+    turn_share: float = Field(0.25, ge=0.0, le=1.0, description="share of particles kept warm when the stage changes")
+    turn_level: float = Field(0.65, ge=0.05, le=1.0, description="level of those particles")
+    gripper_clip: float = Field(
+        1.0 / 3.0, gt=0.0, le=1.0, description="largest normalised gripper guess; a guess at +-1 hardly ever flips"
+    )
+    max_age_s: float = Field(0.8, gt=0.0, le=10.0, description="a plan older than this is not warm-started from")
+
+
+class GuideSettings(Settings):
+    """How the reward bends the clean estimate."""
+
+    mode: Literal["off", "x0", "through"] = Field(
+        "x0", description="off; x0: gradient on the clean estimate; through: also through the network (about 3x dearer)"
+    )
+    clip_sigma: float = Field(1.0, ge=0.0, le=10.0, description="largest shift of one step, in sigma, normalised units")
+    trust_m: float = Field(0.15, ge=0.0, le=1.0, description="largest shift of one step against the unguided one, m")
+    stop_late: float = Field(0.3, ge=0.0, le=1.0, description="last share of the steps left unguided: on the manifold")
+    damping: Literal["curvature", "none"] = Field(
+        "curvature", description="shorten the shift by the reward's curvature along it, so that it cannot overshoot"
+    )
+    gripper: bool = Field(
+        True, description="a stage's gripper intent bends the gripper too; without an intent nothing pulls on it"
+    )
+    smoothing_steps: float = Field(
+        3.0, ge=0.0, le=16.0, description="correlation length of the shift along the chunk, in steps; 0 = none"
+    )
+
+
+class SelectSettings(Settings):
+    """Which particle becomes the chunk."""
+
+    combine: Literal["zscore", "rank"] = Field("zscore", description="how scores of different units are made to add up")
+    reward_weight: float = Field(1.0, ge=0.0, le=10.0, description="weight of the stage's reward")
+    smoothness_weight: float = Field(0.1, ge=0.0, le=10.0, description="weight of low acceleration")
+    limits_weight: float = Field(0.3, ge=0.0, le=10.0, description="weight of staying below the speed limit")
+    overlap_weight: float = Field(0.2, ge=0.0, le=10.0, description="weight of agreeing with the committed chunk")
+    lineage_margin: float = Field(
+        0.25, ge=0.0, le=10.0, description="combined score by which a rival must beat the executed lineage"
+    )
+    gate_s: float = Field(
+        1.6, ge=0.1, le=60.0, description="part of a candidate that must satisfy the safety terms, s from now"
+    )
+    speed_limit_m_s: float = Field(0.6, gt=0.0, le=3.0, description="TCP speed above which a candidate loses score")
+
+
+class StrengthSettings(Settings):
+    """Guidance strength falls as measured progress rises (VLS, arXiv 2602.03973)."""
+
+    maximum: float = Field(80.0, ge=0.0, le=10000.0, description="inverse temperature of the reward far from the goal")
+    slope: float = Field(25.0, ge=0.0, le=200.0, description="steepness of the fall in progress")
+    midpoint: float = Field(0.8, ge=0.0, le=1.5, description="progress at which the strength is half its maximum")
+    floor: float = Field(0.25, ge=0.0, le=1.0, description="share of the maximum that is always kept")
+
+
+class StageSettings(Settings):
+    """When a stage counts as reached or lost."""
+
+    leave: float = Field(0.6, ge=0.0, le=1.0, description="measured progress below which a completion is withdrawn")
+    dwell_s: float = Field(0.15, ge=0.0, le=5.0, description="time a completion must hold before the next stage")
+    lost_dwell_s: float = Field(
+        0.3, ge=0.0, le=5.0, description="time that what a stage relies on is missing before it counts as lost"
+    )
+
+
+class SteeringSettings(Settings):
+    """One sampler: start -> (denoise -> guide -> step)* -> select."""
+
+    particles: int = Field(12, ge=1, le=1024, description="candidate chunks per tick, K")
+    warm_steps: int = Field(4, ge=1, le=100, description="denoising steps of a warm tick")
+    cold_steps: int = Field(8, ge=1, le=100, description="denoising steps of a cold tick")
+    recovery_ticks: int = Field(
+        2, ge=0, le=50, description="ticks with the cold number of steps after a reset, stage change or hold"
+    )
+    eta: float = Field(0.0, ge=0.0, le=1.0, description="stochasticity of the denoising step: 0 DDIM, 1 ancestral")
+    start: StartSettings = StartSettings()
+    guide: GuideSettings = GuideSettings()
+    select: SelectSettings = SelectSettings()
+    strength: StrengthSettings = StrengthSettings()
+    stages: StageSettings = StageSettings()
+
+    @property
+    def steers(self) -> bool:
+        """These settings let a reward bend or choose; one unguided particle leaves it nothing to do."""
+        return self.guide.mode != "off" or self.particles > 1

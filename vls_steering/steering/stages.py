@@ -1,0 +1,102 @@
+"""Which stage of the program is current: a stateful Schmitt trigger on what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vls_steering.core.errors import StreamFault
+from vls_steering.core.types import Observation
+from vls_steering.steering.objective import StageReward
+from vls_steering.steering.settings import StageSettings
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """Where the program stands at one observation."""
+
+    index: int
+    progress: float  # of the current stage, 0..1
+    turned: bool  # another stage is current than at the observation before
+    finished: bool
+    event: str = ""  # what changed, in words
+
+
+class StageMachine:
+    """Advances when a stage stays done for a dwell time, goes back when what it relies on stays lost.
+
+    A flicker of `done` restarts the dwell only if progress falls below `leave` as well.  A stage that is
+    not `ready` for `lost_dwell_s` (the object slipped out of the hand) makes the nearest earlier stage that
+    is ready current again.  Nothing else goes back: a keypoint missing for a moment costs nothing.
+    """
+
+    def __init__(self, stages: Sequence[StageReward], settings: StageSettings) -> None:
+        self._stages = tuple(stages)
+        self._settings = settings
+        self._index = 0
+        self._progress = 0.0
+        self._done_since: float | None = None
+        self._lost_since: float | None = None
+        self._finished = False
+
+    @property
+    def stage(self) -> StageReward:
+        return self._stages[self._index]
+
+    @property
+    def count(self) -> int:
+        return len(self._stages)
+
+    @property
+    def finished(self) -> bool:
+        return self._finished
+
+    def update(self, observation: Observation) -> StageStatus:
+        """Look at one observation."""
+        before, event = self._index, ""
+        try:
+            if not self._finished:
+                event = self._step(observation)
+        except StreamFault:
+            # An object is not among the keypoints: nothing is known, so nothing changes.
+            event = ""
+        return StageStatus(self._index, self._progress, self._index != before, self._finished, event)
+
+    def _step(self, observation: Observation) -> str:
+        self._progress = self.stage.progress(observation)
+        event = self._retreat(observation) or self._advance(observation)
+        if event:
+            self._done_since = self._lost_since = None
+            self._progress = self.stage.progress(observation)
+        return event
+
+    def _advance(self, observation: Observation) -> str:
+        done = self.stage.done(observation)
+        if done and self._done_since is None:
+            self._done_since = observation.stamp_s
+        if not done and self._progress < self._settings.leave:
+            self._done_since = None
+        if not done or not _lasted(self._done_since, observation.stamp_s, self._settings.dwell_s):
+            return ""
+        reached = self.stage.name
+        if self._index + 1 == len(self._stages):
+            self._finished = True
+            return f"finished: {reached}"
+        self._index += 1
+        return f"reached: {reached}"
+
+    def _retreat(self, observation: Observation) -> str:
+        if self._index == 0 or self.stage.ready(observation):
+            self._lost_since = None
+            return ""
+        if self._lost_since is None:
+            self._lost_since = observation.stamp_s
+        if not _lasted(self._lost_since, observation.stamp_s, self._settings.lost_dwell_s):
+            return ""
+        while self._index > 0 and not self.stage.ready(observation):
+            self._index -= 1
+        return f"lost: back to {self.stage.name}"
+
+
+def _lasted(since_s: float | None, now_s: float, dwell_s: float) -> bool:
+    return since_s is not None and now_s - since_s >= dwell_s - 1e-9
