@@ -32,8 +32,8 @@ def step_features(tcp: Tensor, gripper_width: Tensor, objects: Tensor, present: 
 
 def observation_features(observations: Sequence[Observation], step_s: float) -> Tensor:
     """Observations oldest first -> (1, 48) float32, not normalised; a lone observation is repeated."""
-    current = _arrays(observations[-1])
     before = _arrays(previous_observation(observations, step_s))
+    current = _arrays(observations[-1])
     tcp, width, objects, present = (torch.stack(pair) for pair in zip(before, current, strict=True))
     return step_features(tcp, width, objects, present).flatten().unsqueeze(0)
 
