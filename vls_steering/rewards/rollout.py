@@ -1,0 +1,110 @@
+"""What a reward program looks at: a predicted motion and the scene it happens in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.core.errors import ShapeError
+from vls_steering.core.types import GRIPPER_OPEN_M, Keypoint, Observation
+
+# An object is in the hand when its centre is this near the TCP ...
+HOLD_RADIUS_M = 0.04
+# ... and the gripper says so, or stopped at a width that fits the object.
+HOLD_WIDTH_TOLERANCE_M = 0.006
+HOLD_MIN_WIDTH_M = 0.008
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """K predicted chunks of H steps; differentiable."""
+
+    tcp: Tensor  # (K, H, 3) m, base frame
+    gripper_width: Tensor  # (K, H) m, commanded
+    times_s: Tensor  # (H,) s from now
+
+    def __post_init__(self) -> None:
+        particles, horizon = self.tcp.shape[:2]
+        shapes = (tuple(self.tcp.shape), tuple(self.gripper_width.shape), tuple(self.times_s.shape))
+        if shapes != ((particles, horizon, 3), (particles, horizon), (horizon,)):
+            raise ShapeError(f"a rollout needs (K, H, 3), (K, H) and (H,), got {shapes}")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The measured present: where things are, and what the hand holds."""
+
+    names: tuple[str, ...]
+    positions: Tensor  # (N, 3) m, base frame
+    sizes: Tensor  # (N, 3) m, axis-aligned extents
+    tcp: Tensor  # (3,) m
+    gripper_width: float  # m, measured
+    held: str | None  # the object in the hand; it moves with the TCP along a rollout
+
+    @classmethod
+    def from_observation(
+        cls,
+        observation: Observation,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Scene:
+        """Read positions and decide what the hand holds."""
+        points = observation.keypoints.points
+
+        def tensor(rows: list[FloatArray]) -> Tensor:
+            flat = [row.tolist() for row in rows]
+            return torch.tensor(flat, dtype=dtype, device=device).reshape(-1, 3)
+
+        return cls(
+            names=observation.keypoints.names,
+            positions=tensor([point.position for point in points]),
+            sizes=tensor([point.size for point in points]),
+            tcp=tensor([observation.robot.tcp_position])[0],
+            gripper_width=observation.robot.gripper_width_m,
+            held=held_object(observation),
+        )
+
+    @property
+    def held_offset(self) -> Tensor | None:
+        """(3,) m from the TCP to the held object's centre; None with empty hands."""
+        return None if self.held is None else self.positions[self.index[self.held]] - self.tcp
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
+    def at_rest(self) -> Rollout:
+        """The rollout that stays where the hand is now: one particle, one step, at the present."""
+        width = self.tcp.new_full((1, 1), self.gripper_width)
+        return Rollout(self.tcp.reshape(1, 1, 3), width, self.tcp.new_zeros(1))
+
+
+def held_object(observation: Observation) -> str | None:
+    """Name of the object in the hand, by gripper report or by width, near the TCP; None with empty hands."""
+    robot = observation.robot
+
+    def distance(point: Keypoint) -> float:
+        return float(((point.position - robot.tcp_position) ** 2).sum() ** 0.5)
+
+    near = [p for p in observation.keypoints.points if distance(p) <= HOLD_RADIUS_M and _graspable(p)]
+    if not near:
+        return None
+    nearest = min(near, key=distance)
+    return nearest.name if robot.gripper_holds or _width_fits(robot.gripper_width_m, nearest) else None
+
+
+def _graspable(point: Keypoint) -> bool:
+    return float(point.size[:2].min()) < GRIPPER_OPEN_M
+
+
+def _width_fits(width_m: float, point: Keypoint) -> bool:
+    """The fingers stopped on something as wide as this object; a turned object measures wider than it is."""
+    narrow, wide = float(point.size[:2].min()), float(point.size[:2].max())
+    low = max(HOLD_MIN_WIDTH_M, 0.7 * narrow - HOLD_WIDTH_TOLERANCE_M)
+    high = min(wide + HOLD_WIDTH_TOLERANCE_M, GRIPPER_OPEN_M - 0.01)
+    return low <= width_m <= high

@@ -1,0 +1,217 @@
+"""Words for quantities: one value per step of the chunk, SI units."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vls_steering.rewards.body import body_spheres, box_distance, safe_norm
+from vls_steering.rewards.context import Context
+from vls_steering.rewards.language import (
+    BODY,
+    DIRECTION,
+    DISTANCE,
+    OBJECT,
+    POINT,
+    Kind,
+    Parameter,
+    Primitive,
+    Site,
+    Type,
+)
+from vls_steering.rewards.units import SPEED
+
+_ANY = Type(Kind.SIGNAL)
+_A_AND_B = (Parameter("a", POINT), Parameter("b", POINT))
+
+
+def _dist(context: Context, a: Tensor, b: Tensor) -> Tensor:
+    return safe_norm(a - b)
+
+
+def _horizontal(context: Context, a: Tensor, b: Tensor) -> Tensor:
+    return safe_norm((a - b)[..., :2])
+
+
+def _height(context: Context, point: Tensor) -> Tensor:
+    return point[..., 2]
+
+
+def _along(context: Context, point: Tensor, direction: Tensor) -> Tensor:
+    return (point * direction).sum(-1)
+
+
+def _offset_from_line(context: Context, point: Tensor, start: Tensor, direction: Tensor) -> Tensor:
+    away = point - start
+    along = (away * direction).sum(-1, keepdim=True)
+    return safe_norm((away - along * direction)[..., :2])
+
+
+def _gripper_width(context: Context) -> Tensor:
+    return context.rollout.gripper_width
+
+
+def _speed(context: Context) -> Tensor:
+    tcp, times = context.rollout.tcp, context.rollout.times_s
+    before = context.scene.tcp.expand(tcp.shape[0], 1, 3)
+    steps = safe_norm(torch.diff(tcp, dim=1, prepend=before))
+    # At rest (one step, now) there is no time for a motion to take: its speed is zero.
+    return steps / torch.diff(times, prepend=times.new_zeros(1)).clamp(min=1e-3)
+
+
+def _clearance(context: Context, body: None, name: str) -> Tensor:
+    """(K, H) m, signed distance between the nearest body sphere and the object's box."""
+    centers, radii = body_spheres(context.rollout.tcp, context.rollout.gripper_width)
+    obstacle = context.position(name).unsqueeze(-2)
+    size = context.size(name)
+    nearest = (box_distance(centers, obstacle, size) - radii).amin(-1)
+    held = context.scene.held
+    if held is None or held == name:
+        return nearest
+    around = 0.5 * context.size(held).norm()  # the ball that holds the object, however it is turned
+    carried = box_distance(context.position(held), context.position(name), size) - around
+    return torch.minimum(nearest, carried)
+
+
+def _gap(context: Context, first: str, second: str) -> Tensor:
+    """Signed distance between two axis-aligned boxes; inside it is minus the least overlap."""
+    between = (context.position(first) - context.position(second)).abs()
+    outside = between - (context.size(first) + context.size(second)) / 2
+    return safe_norm(outside.clamp(min=0.0)) + outside.amax(-1).clamp(max=0.0)
+
+
+def _abs(context: Context, value: Tensor) -> Tensor:
+    return value.abs()
+
+
+def _at_end(context: Context, value: Tensor) -> Tensor:
+    return context.spread(value)[:, -1:]
+
+
+def _mean(context: Context, value: Tensor) -> Tensor:
+    return context.spread(value).mean(-1, keepdim=True)
+
+
+def _highest(context: Context, site: Site, value: Tensor) -> Tensor:
+    peak = context.semantics.peak(context.spread(value) / site.reference)
+    return peak.unsqueeze(-1) * site.reference
+
+
+def _lowest(context: Context, site: Site, value: Tensor) -> Tensor:
+    return -_highest(context, site, -value)
+
+
+def _same(arguments: tuple[Type, ...]) -> Type:
+    return arguments[0]
+
+
+def _whole_chunk(arguments: tuple[Type, ...]) -> Type:
+    return Type(Kind.SIGNAL, arguments[0].dimension, instant=False)
+
+
+_EACH_STEP = (Parameter("quantity", _ANY, any_dimension=True),)
+
+SIGNAL_WORDS = (
+    Primitive(
+        "dist",
+        _A_AND_B,
+        DISTANCE,
+        _dist,
+        "Distance between two points.",
+        "eventually(dist(ee, kp('red cube')) <= 2 cm)",
+    ),
+    Primitive(
+        "horizontal",
+        _A_AND_B,
+        DISTANCE,
+        _horizontal,
+        "Distance between two points as seen from above.",
+        "horizontal(kp('red cube'), kp('white plate')) <= 3 cm",
+    ),
+    Primitive(
+        "height",
+        (Parameter("point", POINT),),
+        DISTANCE,
+        _height,
+        "Height of a point over the table top.",
+        "eventually(height(kp('red cube')) >= 12 cm)",
+    ),
+    Primitive(
+        "along",
+        (Parameter("point", POINT), Parameter("direction", DIRECTION)),
+        DISTANCE,
+        _along,
+        "Coordinate of a point along a direction, from the robot's base.",
+        "along(kp('red cube'), forward) >= 55 cm",
+    ),
+    Primitive(
+        "off_line",
+        (Parameter("point", POINT), Parameter("start", POINT), Parameter("direction", DIRECTION)),
+        DISTANCE,
+        _offset_from_line,
+        "Distance, seen from above, between a point and the line through `start` along a direction.",
+        "always(off_line(ee, kp('red cube'), forward) <= 2 cm)",
+    ),
+    Primitive(
+        "clearance",
+        (Parameter("body", BODY), Parameter("object", OBJECT)),
+        DISTANCE,
+        _clearance,
+        "Free space between the hand's body, with what it holds, and an object's box; negative in contact.",
+        "always(clearance(body, kp('purple box')) >= 3 cm)",
+    ),
+    Primitive(
+        "gap",
+        (Parameter("a", OBJECT), Parameter("b", OBJECT)),
+        DISTANCE,
+        _gap,
+        "Free space between the boxes of two objects; negative when they overlap.",
+        "always(gap('red cube', 'purple box') >= 5 cm)",
+    ),
+    Primitive(
+        "gripper_width",
+        (),
+        DISTANCE,
+        _gripper_width,
+        "Distance between the fingers: 0 closed, 8 cm open.",
+        "always(gripper_width >= 6 cm, before=0.5 s)",
+    ),
+    Primitive(
+        "speed", (), Type(Kind.SIGNAL, SPEED), _speed, "Speed of the fingertip point.", "always(speed <= 20 cm/s)"
+    ),
+    Primitive("abs", _EACH_STEP, _same, _abs, "Magnitude of a quantity.", "always(abs(along(ee, left)) <= 20 cm)"),
+    Primitive(
+        "at_end",
+        _EACH_STEP,
+        _whole_chunk,
+        _at_end,
+        "Value at the chunk's last step, for objectives.",
+        "minimize(at_end(dist(ee, kp('red cube'))))",
+    ),
+    Primitive(
+        "mean",
+        _EACH_STEP,
+        _whole_chunk,
+        _mean,
+        "Average over the chunk, for objectives.",
+        "minimize(mean(speed)) * 0.1",
+    ),
+    Primitive(
+        "lowest",
+        _EACH_STEP,
+        _whole_chunk,
+        _lowest,
+        "Smallest value in the chunk, for objectives.",
+        "minimize(lowest(dist(ee, kp('red cube')))) * 2",
+        temporal=True,
+    ),
+    Primitive(
+        "highest",
+        _EACH_STEP,
+        _whole_chunk,
+        _highest,
+        "Largest value in the chunk, for objectives.",
+        "maximize(highest(height(kp('red cube'))))",
+        temporal=True,
+    ),
+)
