@@ -1,0 +1,19 @@
+"""From RGB-D pictures to labelled, tracked keypoints, without privileged state and without weights."""
+
+from vls_steering.perception.detection import Detection, Segmenter
+from vls_steering.perception.frame_health import FrameFault, FrameHealth, FrameHealthSettings, FrameReport
+from vls_steering.perception.pipeline import PerceptionPipeline
+from vls_steering.perception.segment import GeometricSegmenter
+from vls_steering.perception.settings import PerceptionSettings
+
+__all__ = [
+    "Detection",
+    "FrameFault",
+    "FrameHealth",
+    "FrameHealthSettings",
+    "FrameReport",
+    "GeometricSegmenter",
+    "PerceptionPipeline",
+    "PerceptionSettings",
+    "Segmenter",
+]

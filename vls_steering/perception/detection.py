@@ -1,0 +1,53 @@
+"""What a segmenter hands on, and the seam that every segmenter implements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.perception.lift import LiftedFrame, MaskImage, PointImage
+from vls_steering.perception.plane import SupportPlane
+
+UNKNOWN_SHAPE = "thing"
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One object in one picture.
+
+    `lower` and `upper` bound what of the object is known to be occupied; they are the whole object's bounds when
+    `complete`, and a part of them when something hides the rest.
+    """
+
+    colour: str
+    shape: str  # UNKNOWN_SHAPE when it fits no name
+    camera: str
+    mask: MaskImage = field(repr=False)  # (H, W)
+    points: PointImage = field(repr=False)  # (N, 3) m, base frame
+    lower: FloatArray  # (3,) m, base frame
+    upper: FloatArray
+    complete: bool
+    grounded: bool  # its lower end reaches the support plane
+
+    @property
+    def name(self) -> str:
+        return f"{self.colour} {self.shape}"
+
+    @property
+    def centroid(self) -> FloatArray:
+        """(3,) m: of the object, not of its visible surface."""
+        return 0.5 * (self.lower + self.upper)
+
+    @property
+    def size(self) -> FloatArray:
+        """(3,) m, axis-aligned extents in the base frame."""
+        return self.upper - self.lower
+
+
+class Segmenter(Protocol):
+    """Splits a picture into named objects."""
+
+    def segment(self, view: LiftedFrame, plane: SupportPlane, robot: MaskImage) -> tuple[Detection, ...]:
+        """`robot` (H, W) marks the robot's own pixels."""
+        ...

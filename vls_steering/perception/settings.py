@@ -1,0 +1,77 @@
+"""Every knob of the perception: unit, range and meaning in one place."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from vls_steering.core.config import Settings
+
+
+class WorkspaceSettings(Settings):
+    """What lies outside this box of the base frame is not looked at."""
+
+    x_min_m: float = Field(0.20, ge=-2.0, le=2.0, description="nearest x to the robot base")
+    x_max_m: float = Field(0.85, ge=-2.0, le=2.0, description="farthest x")
+    y_min_m: float = Field(-0.45, ge=-2.0, le=2.0, description="rightmost y")
+    y_max_m: float = Field(0.45, ge=-2.0, le=2.0, description="leftmost y")
+    height_m: float = Field(0.60, gt=0.0, le=2.0, description="greatest height above the support plane")
+
+
+class PlaneSettings(Settings):
+    """The support plane, found by RANSAC near the horizontal."""
+
+    hypotheses: int = Field(48, ge=1, le=1000, description="planes through three random points that are tried")
+    samples: int = Field(1200, ge=50, le=20000, description="points that vote")
+    inlier_m: float = Field(0.006, gt=0.0, le=0.05, description="distance within which a point supports a plane")
+    tilt_max_rad: float = Field(0.08, gt=0.0, le=0.5, description="largest angle between the plane and the horizontal")
+    height_min_m: float = Field(-0.20, ge=-2.0, le=2.0, description="lowest believable plane in the base frame")
+    height_max_m: float = Field(0.20, ge=-2.0, le=2.0, description="highest believable plane in the base frame")
+    share_min: float = Field(0.2, ge=0.0, le=1.0, description="share of the points that must lie on the plane")
+    drift_max_m: float = Field(
+        0.008, gt=0.0, le=0.1, description="largest change between pictures; a plate's top must not pass for the table"
+    )
+
+
+class SegmentSettings(Settings):
+    """What counts as an object above the plane."""
+
+    clearance_m: float = Field(0.004, gt=0.0, le=0.05, description="height above the plane at which an object begins")
+    object_min_m: float = Field(0.007, gt=0.0, le=0.1, description="an object at least this high; less is a mark")
+    grey_min_m: float = Field(0.010, gt=0.0, le=0.1, description="the same for things without a colour")
+    pixels_min: int = Field(24, ge=4, le=10000, description="smallest component")
+    grey_pixels_min: int = Field(60, ge=4, le=10000, description="smallest component of things without a colour")
+    top_band_m: float = Field(0.003, gt=0.0, le=0.05, description="thickness of the layer taken for the top face")
+    occluder_m: float = Field(
+        0.015, gt=0.0, le=0.2, description="a neighbour this much nearer hides part of the object"
+    )
+    occluded_share: float = Field(
+        0.06, ge=0.0, le=1.0, description="share of hidden outline above which a view is partial"
+    )
+    robot_margin_m: float = Field(0.02, ge=0.0, le=0.2, description="added around the robot's own volume")
+
+
+class TrackSettings(Settings):
+    """How sightings become keypoints that persist."""
+
+    gate_m: float = Field(0.06, gt=0.0, le=1.0, description="largest believable motion between two updates")
+    merge_m: float = Field(0.04, gt=0.0, le=0.5, description="gap below which two cameras' views are one object")
+    confirm_updates: int = Field(3, ge=1, le=100, description="updates that a jump or an unnamed thing must persist")
+    confirm_spread_m: float = Field(0.025, gt=0.0, le=0.5, description="spread allowed among those updates")
+    still_gain: float = Field(0.3, gt=0.0, le=1.0, description="filter gain for an object that does not move")
+    moving_m: float = Field(0.006, gt=0.0, le=0.2, description="innovation from which the filter follows at once")
+    size_gain: float = Field(0.2, gt=0.0, le=1.0, description="filter gain of the size")
+    grasp_reach_m: float = Field(0.045, gt=0.0, le=0.2, description="distance from the TCP within which a grip holds")
+    grip_gain: float = Field(0.3, ge=0.0, le=1.0, description="how much a view corrects a held object's offset")
+    release_s: float = Field(0.25, ge=0.0, le=5.0, description="time without grip after which an object is let go")
+    release_opening_m: float = Field(
+        0.006, gt=0.0, le=0.08, description="opening beyond the grip's width that lets go at once"
+    )
+
+
+class PerceptionSettings(Settings):
+    """One perception pipeline: lift -> plane -> robot mask -> segment -> merge -> track."""
+
+    workspace: WorkspaceSettings = WorkspaceSettings()
+    plane: PlaneSettings = PlaneSettings()
+    segment: SegmentSettings = SegmentSettings()
+    track: TrackSettings = TrackSettings()

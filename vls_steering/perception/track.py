@@ -1,0 +1,257 @@
+"""Keeps every object's name, place and size from picture to picture, through occlusion and in the grasp."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.transform import Rotation
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.core.types import Keypoint, Keypoints, RobotState
+from vls_steering.perception.detection import UNKNOWN_SHAPE
+from vls_steering.perception.merge import Sighting
+from vls_steering.perception.settings import TrackSettings
+
+_FAR = 1e3
+
+
+@dataclass
+class Track:
+    """The state of one object; only the tracker writes it."""
+
+    colour: str
+    position: FloatArray  # (3,) m, base frame
+    size: FloatArray  # (3,) m
+    measured_s: float
+    label: str = ""
+    visible: bool = True
+    whole_seen: bool = False  # `size` comes from a complete view
+    shapes: Counter[str] = field(default_factory=Counter)
+    elsewhere: list[FloatArray] = field(default_factory=list)  # successive sightings too far away to believe at once
+
+    @property
+    def shape(self) -> str:
+        return self.shapes.most_common(1)[0][0] if self.shapes else UNKNOWN_SHAPE
+
+
+@dataclass
+class _Candidate:
+    """Something new that must persist before it becomes a track."""
+
+    sighting: Sighting
+    places: list[FloatArray]
+
+
+@dataclass
+class _Grip:
+    """An object between the fingers."""
+
+    track: Track
+    offset: FloatArray  # (3,) m, in the TCP's frame
+    width_m: float
+    gripped_s: float
+
+
+class Tracker:
+    """Associates sightings with tracks by colour and distance; every jump and every nameless thing must persist."""
+
+    def __init__(self, settings: TrackSettings) -> None:
+        self._settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything: a new scene."""
+        self._tracks: list[Track] = []
+        self._candidates: list[_Candidate] = []
+        self._grip: _Grip | None = None
+
+    @property
+    def held(self) -> str | None:
+        """Label of the object in the grasp."""
+        return self._grip.track.label if self._grip else None
+
+    @property
+    def unnamed(self) -> tuple[str, ...]:
+        """Labels of the things whose shape fits no name."""
+        return tuple(track.label for track in self._tracks if track.shape == UNKNOWN_SHAPE)
+
+    def update(self, sightings: Sequence[Sighting], robot: RobotState, stamp_s: float) -> Keypoints:
+        """Advance to `stamp_s`; the sightings are everything that the cameras saw at that instant."""
+        self._follow_grip(robot, stamp_s)
+        pairs = self._associate(sightings)
+        unmatched = [s for i, s in enumerate(sightings) if i not in {index for _, index in pairs}]
+        matched = {id(track) for track, _ in pairs}
+        for track, index in pairs:
+            self._correct(track, sightings[index], robot, stamp_s)
+        for track in self._tracks:
+            if id(track) not in matched:
+                track.visible = False
+                unmatched = self._consider_jump(track, unmatched, stamp_s)
+        self._consider_births(unmatched, stamp_s)
+        self._grasp_or_release(robot, stamp_s)
+        self._relabel()
+        return Keypoints(stamp_s, tuple(self._keypoint(track, stamp_s) for track in self._tracks))
+
+    def _keypoint(self, track: Track, stamp_s: float) -> Keypoint:
+        # The grip measures a held object even when no camera sees it.
+        held = self._grip is not None and self._grip.track is track
+        age_s = 0.0 if held else max(0.0, stamp_s - track.measured_s)
+        return Keypoint(track.label, track.position, track.size, age_s, track.visible)
+
+    def _associate(self, sightings: Sequence[Sighting]) -> list[tuple[Track, int]]:
+        if not self._tracks or not sightings:
+            return []
+        cost = np.array([[self._distance(track, s) for s in sightings] for track in self._tracks])
+        rows, columns = linear_sum_assignment(cost)
+        return [
+            (self._tracks[row], int(column))
+            for row, column in zip(rows, columns, strict=True)
+            if cost[row, column] < self._settings.gate_m
+        ]
+
+    def _distance(self, track: Track, sighting: Sighting) -> float:
+        if track.colour != sighting.colour:
+            return _FAR
+        return min(_FAR, float(np.linalg.norm(self._place(track, sighting) - track.position)))
+
+    def _place(self, track: Track, sighting: Sighting) -> FloatArray:
+        """Where the sighting says the track's centre is.
+
+        A whole view says it outright.  A partial view only bounds it: the object, of known size, is moved as little
+        as needed to contain what was seen (a set-membership update).  Height always comes from the top, because the
+        lower end hides first.
+        """
+        if not track.whole_seen:
+            return sighting.centroid
+        half = 0.5 * track.size
+        if sighting.complete:
+            place = sighting.centroid
+        else:
+            lowest, highest = sighting.upper - half, sighting.lower + half
+            place = np.where(
+                lowest < highest, np.clip(track.position, lowest, highest), 0.5 * (sighting.lower + sighting.upper)
+            )
+        if sighting.complete or sighting.upper[2] > track.position[2] + half[2]:
+            place[2] = sighting.upper[2] - half[2]
+        return place
+
+    def _correct(self, track: Track, sighting: Sighting, robot: RobotState, stamp_s: float) -> None:
+        settings = self._settings
+        place = self._place(track, sighting)
+        innovation = place - track.position
+        if self._grip is not None and self._grip.track is track:
+            track.position = track.position + settings.grip_gain * innovation
+            self._grip.offset = _into_tool(robot, track.position)
+        else:
+            distance = float(np.linalg.norm(innovation))
+            gain = max(settings.still_gain, min(1.0, distance / settings.moving_m)) if track.whole_seen else 1.0
+            track.position = track.position + gain * innovation
+            self._learn(track, sighting)
+        track.measured_s, track.visible = stamp_s, True
+        track.elsewhere.clear()
+
+    def _learn(self, track: Track, sighting: Sighting) -> None:
+        """Size and shape, from views that show all of the object standing on the table."""
+        if not sighting.complete:
+            if not track.whole_seen:
+                track.size = np.maximum(track.size, sighting.size)
+            return
+        if not track.whole_seen:
+            track.size, track.whole_seen = sighting.size, True
+        else:
+            gain = np.full(3, self._settings.size_gain)
+            gain[2] *= sighting.grounded
+            track.size = track.size + gain * (sighting.size - track.size)
+        if sighting.shape != UNKNOWN_SHAPE:
+            track.shapes[sighting.shape] += 1
+
+    def _consider_jump(self, track: Track, unmatched: list[Sighting], stamp_s: float) -> list[Sighting]:
+        """A track that was not seen where it was believed may have moved; believe it after several sightings."""
+        likely = [s for s in unmatched if s.colour == track.colour and (s.shape == track.shape or not s.complete)]
+        if not likely:
+            track.elsewhere.clear()
+            return unmatched
+        nearest = min(likely, key=lambda s: self._distance(track, s))
+        place = self._place(track, nearest) if nearest.complete else nearest.centroid
+        if track.elsewhere and np.linalg.norm(place - track.elsewhere[-1]) > self._settings.confirm_spread_m:
+            track.elsewhere.clear()
+        track.elsewhere.append(place)
+        if len(track.elsewhere) >= self._settings.confirm_updates:
+            if self._grip is not None and self._grip.track is track:
+                self._grip = None
+            track.position, track.measured_s, track.visible = place, stamp_s, True
+            track.elsewhere.clear()
+        return [s for s in unmatched if s is not nearest]
+
+    def _consider_births(self, unmatched: Sequence[Sighting], stamp_s: float) -> None:
+        kept = []
+        for sighting in unmatched:
+            known = next((c for c in self._candidates if self._continues(c, sighting)), None)
+            candidate = _Candidate(sighting, [*(known.places if known else []), sighting.centroid])
+            clear = sighting.complete and sighting.shape != UNKNOWN_SHAPE
+            if clear or len(candidate.places) >= self._settings.confirm_updates:
+                track = Track(sighting.colour, sighting.centroid, sighting.size, stamp_s)
+                self._learn(track, sighting)
+                self._tracks.append(track)
+            else:
+                kept.append(candidate)
+        self._candidates = kept
+
+    def _continues(self, candidate: _Candidate, sighting: Sighting) -> bool:
+        if candidate.sighting.colour != sighting.colour:
+            return False
+        return bool(np.linalg.norm(candidate.places[-1] - sighting.centroid) < self._settings.confirm_spread_m)
+
+    def _follow_grip(self, robot: RobotState, stamp_s: float) -> None:
+        if self._grip is not None:
+            self._grip.track.position = _out_of_tool(robot, self._grip.offset)
+
+    def _grasp_or_release(self, robot: RobotState, stamp_s: float) -> None:
+        grip = self._grip
+        if grip is not None:
+            opened = robot.gripper_width_m > grip.width_m + self._settings.release_opening_m
+            if robot.gripper_holds:
+                grip.gripped_s = stamp_s
+            if opened or stamp_s - grip.gripped_s > self._settings.release_s:
+                self._grip = None
+        elif robot.gripper_holds:
+            near = [(float(np.linalg.norm(t.position - robot.tcp_position)), t) for t in self._tracks]
+            near = [(distance, t) for distance, t in near if distance < self._settings.grasp_reach_m]
+            if near:
+                track = min(near, key=lambda pair: pair[0])[1]
+                offset = _into_tool(robot, track.position)
+                # The fingers close on the object from both sides, along the tool's y axis.
+                offset[1] = 0.0
+                self._grip = _Grip(track, offset, robot.gripper_width_m, stamp_s)
+                track.position = _out_of_tool(robot, offset)
+
+    def _relabel(self) -> None:
+        """Labels are "red cube", "red cube 2", "grey thing 1"; a label once given stays until the shape is renamed."""
+        taken: set[str] = set()
+        for track in self._tracks:
+            stem = f"{track.colour} {track.shape}"
+            if track.label.rstrip(" 0123456789") == stem:
+                taken.add(track.label)
+            else:
+                track.label = ""
+        for track in self._tracks:
+            if not track.label:
+                stem = f"{track.colour} {track.shape}"
+                first = [] if track.shape == UNKNOWN_SHAPE else [stem]
+                numbered = (f"{stem} {n}" for n in range(1 + len(first), 2 + len(first) + len(self._tracks)))
+                track.label = next(label for label in [*first, *numbered] if label not in taken)
+                taken.add(track.label)
+
+
+def _into_tool(robot: RobotState, point: FloatArray) -> FloatArray:
+    offset: FloatArray = Rotation.from_quat(robot.tcp_quat_xyzw).inv().apply(point - robot.tcp_position)
+    return offset
+
+
+def _out_of_tool(robot: RobotState, offset: FloatArray) -> FloatArray:
+    point: FloatArray = robot.tcp_position + Rotation.from_quat(robot.tcp_quat_xyzw).apply(offset)
+    return point
