@@ -1,0 +1,94 @@
+"""Every topic, service and action of the node graph: name, type and quality of service, written once.
+
+All names are relative, so that a namespace and remappings work.  Three qualities of service are enough:
+- SENSOR: best effort, newest only; pictures and joint states, where a late message is worth nothing.
+- NEWEST: reliable, newest only; chunks, status.
+- LATCHED: reliable and transient local; what a node that starts late must still get.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CameraInfo, Image, JointState
+from std_msgs.msg import Bool, Float64MultiArray, String
+from visualization_msgs.msg import MarkerArray
+
+from vls_steering.msg import ActionChunk, Keypoints, RewardProgram, SafetyStatus, SetPoint, SteeringStatus, VlmStatus
+
+MessageT = TypeVar("MessageT")
+
+
+def _quality(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth: int) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability
+    )
+
+
+SENSOR = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 2)
+NEWEST = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 1)
+LATCHED = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)
+# Set-points are small, and a lost one is a jerk: reliable, with room for a scheduler's hiccup.
+COMMAND = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 10)
+
+
+@dataclass(frozen=True)
+class Topic(Generic[MessageT]):
+    name: str
+    type: type[MessageT]
+    quality: QoSProfile
+
+
+@dataclass(frozen=True)
+class CameraTopics:
+    """Topics of one camera, named as the RealSense driver names them, plus the calibrated pose."""
+
+    color: Topic[Any]  # rgb8
+    depth: Topic[Any]  # 32FC1 m, or 16UC1 mm; aligned with the colour picture and of the same stamp
+    info: Topic[Any]
+    pose: Topic[Any]  # optical frame in the base frame; tf carries the same where tf2_msgs is installed
+
+
+# Camera of the pure rooms -> namespace of its topics.
+CAMERA_NAMESPACES = {"front": "camera", "wrist": "wrist_camera"}
+
+
+def camera_topics(camera: str) -> CameraTopics:
+    """Topics of the camera that the pure rooms call `camera`."""
+    space = CAMERA_NAMESPACES.get(camera, camera)
+    return CameraTopics(
+        color=Topic(f"{space}/color/image_raw", Image, SENSOR),
+        depth=Topic(f"{space}/depth/image_rect_raw", Image, SENSOR),
+        info=Topic(f"{space}/camera_info", CameraInfo, SENSOR),
+        pose=Topic(f"{space}/pose", PoseStamped, SENSOR),
+    )
+
+
+CLOCK: Topic[Any] = Topic("/clock", Clock, SENSOR)
+JOINT_STATES: Topic[Any] = Topic("joint_states", JointState, SENSOR)
+GRIPPER_GRASPED: Topic[Any] = Topic("gripper/is_grasped", Bool, LATCHED)
+# Everything MuJoCo needs to draw the instant elsewhere, so that rendering never delays the physics.
+SIM_STATE: Topic[Any] = Topic("sim/state", Float64MultiArray, SENSOR)
+ESTOP: Topic[Any] = Topic("estop", Bool, LATCHED)
+
+INSTRUCTION: Topic[Any] = Topic("instruction", String, LATCHED)
+KEYPOINTS: Topic[Any] = Topic("keypoints", Keypoints, NEWEST)
+OVERLAY: Topic[Any] = Topic("perception/overlay", Image, SENSOR)
+KEYPOINT_MARKERS: Topic[Any] = Topic("perception/markers", MarkerArray, NEWEST)
+REWARD_PROGRAM: Topic[Any] = Topic("reward_program", RewardProgram, LATCHED)
+VLM_STATUS: Topic[Any] = Topic("vlm/status", VlmStatus, LATCHED)
+ACTION_CHUNK: Topic[Any] = Topic("action_chunk", ActionChunk, NEWEST)
+STEERING_STATUS: Topic[Any] = Topic("steering/status", SteeringStatus, NEWEST)
+STEERING_MARKERS: Topic[Any] = Topic("steering/markers", MarkerArray, NEWEST)
+SAFETY_STATUS: Topic[Any] = Topic("executor/status", SafetyStatus, NEWEST)
+SET_POINT: Topic[Any] = Topic("executor/set_point", SetPoint, COMMAND)
+
+# Services of std_srvs/Trigger.
+ARM_SERVICE = "executor/arm"
+HOLD_SERVICE = "executor/hold"
+# Action of vls_steering/RunTask.
+RUN_TASK_ACTION = "run_task"
