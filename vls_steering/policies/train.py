@@ -51,7 +51,8 @@ class TrainRecipe(Settings):
     object_step_noise_m: float = Field(0.0015, ge=0.0, description="keypoint noise of each observation")
     tcp_noise_m: float = Field(0.001, ge=0.0, description="noise of the measured TCP")
     validation_share: float = Field(0.02, gt=0.0, lt=1.0, description="episodes held out")
-    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="of the matrix products")
+    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="of the products, until the finish")
+    float32_finish: float = Field(0.15, ge=0.0, le=1.0, description="last share of the run, always in float32")
     seed: int = Field(0, ge=0, description="weights, batches, noise and the held-out episodes")
 
 
@@ -178,7 +179,9 @@ class TrainingRun:
         for group in self._optimiser.param_groups:
             group["lr"] = self.learning_rate()
         chosen = torch.randint(len(self._steps), (self.recipe.batch,), generator=self._generator, device=self._device)
-        loss = self._loss(self.network, self.loss_inputs(self._steps[chosen]))
+        finishing = self.progress.fraction(self.recipe) >= 1.0 - self.recipe.float32_finish
+        dtype = torch.float32 if finishing else getattr(torch, self.recipe.precision)
+        loss = self._loss(self.network, self.loss_inputs(self._steps[chosen]), dtype)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_norm)
@@ -208,13 +211,13 @@ class TrainingRun:
         alpha, sigma = (value[:, None, None] for value in (self.schedule.alpha(level), self.schedule.sigma(level)))
         return _LossInputs(features, clean, alpha * clean + sigma * noise, level)
 
-    def _loss(self, network: ConditionalUNet, inputs: _LossInputs) -> Tensor:
-        """Weighted squared error of the clean chunk.
+    def _loss(self, network: ConditionalUNet, inputs: _LossInputs, dtype: torch.dtype) -> Tensor:
+        """Weighted squared error of the clean chunk, matrix products in `dtype`.
 
         The level weight min(1/sigma^2, cap) is min-SNR (Hang et al. 2023) for velocity targets, written
         for clean-sample prediction: fine levels count more, pure noise still counts.
         """
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
             predicted = network(inputs.noisy, inputs.level, network.embed(inputs.features))
         sigma = self.schedule.sigma(inputs.level)
         level_weight = sigma.square().clamp_min(1.0 / self.recipe.level_weight_cap).reciprocal()
@@ -228,7 +231,7 @@ class TrainingRun:
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1.0 - decay)
 
     def measure(self, validation: _LossInputs | None) -> CurvePoint:
-        """Mean training loss since the last call, and the averaged network's loss on `validation`."""
+        """Mean training loss since the last call, and the averaged network's on `validation`, in float32 as it will run."""
         mean_loss = float(self._loss_sum) / max(1, self._loss_count)
         self._loss_sum.zero_()
         self._loss_count = 0
@@ -238,7 +241,7 @@ class TrainingRun:
                 "Lower the learning rate, or use float32",
             )
         with torch.no_grad():
-            held = None if validation is None else float(self._loss(self.average, validation))
+            held = None if validation is None else float(self._loss(self.average, validation, torch.float32))
         return CurvePoint(self.progress.step, self.progress.seconds, mean_loss, held, self.learning_rate())
 
     def save(self, path: Path) -> None:
