@@ -126,7 +126,8 @@ class _Planner:
             return
         if self._route is Route.OVER:
             top = max(start[2], goal[2]) + 0.6 * self._bow_m
-            via = [np.array([*(start + 0.3 * (goal - start))[:2], top]), np.array([*(start + 0.85 * (goal - start))[:2], top])]
+            shares = (0.25, self._rng.uniform(0.8, 1.0))
+            via = [np.array([*(start + share * (goal - start))[:2], top]) for share in shares]
         else:
             sideways = np.array([-along[1], along[0]]) / distance
             sign = 1.0 if self._route is Route.LEFT else -1.0
