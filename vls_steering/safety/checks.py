@@ -30,7 +30,8 @@ class Proposal:
 
     chunk: ActionChunk
     now_s: float
-    commanded_tcp: FloatArray  # (3,) m, where the set-points have the TCP now
+    commanded_tcp: FloatArray  # (3,) m, where the last set-point has the TCP
+    commanded_s: float  # when that was
     last_stamp_s: float  # of the last accepted chunk; -inf when there is none
 
 
@@ -132,7 +133,7 @@ def chunk_checks(settings: ExecutorSettings) -> tuple[ChunkCheck, ...]:
         return Finding(ReasonCode.STEP_SPEED, text, speed / settings.max_tcp_speed_m_s)
 
     def start(p: Proposal) -> Finding | None:
-        gap = float(np.linalg.norm(position_at(p.chunk, p.now_s) - p.commanded_tcp))
+        gap = float(np.linalg.norm(position_at(p.chunk, p.commanded_s) - p.commanded_tcp))
         if gap <= settings.max_start_gap_m:
             return None
         text = f"the chunk is {gap:.3f} m away from the arm, at most {settings.max_start_gap_m:g}"

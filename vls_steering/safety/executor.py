@@ -186,7 +186,10 @@ class Executor:
             return _refused(*fault), None
         commanded = self._motion.state
         tcp, _ = self._kinematics.tcp_pose(commanded.positions)
-        return self._governor.review(Proposal(chunk, now_s, tcp, self._last_stamp_s), commanded)
+        # The commanded state belongs to the last step, one period ago at most when the next step is still to come.
+        since_s = max(self._now_s, now_s - self._settings.control_period_s)
+        proposal = Proposal(chunk, now_s, tcp, min(since_s, now_s), self._last_stamp_s)
+        return self._governor.review(proposal, commanded)
 
     def _track(self, now_s: float) -> None:
         reference = self._reference

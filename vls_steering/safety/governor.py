@@ -80,7 +80,7 @@ class Governor:
         curve = natural if worst is None else ChunkCurve(now_s + stretch * (times - now_s), waypoints)
         reference = Reference(
             stamp_s=chunk.stamp_s,
-            join=self._join(commanded, now_s, curve),
+            join=self._join(commanded, proposal.commanded_s, curve),
             curve=curve,
             step_times_s=now_s + stretch * (chunk.times_s - now_s),
             gripper_widths_m=chunk.gripper_widths_m,
@@ -118,17 +118,16 @@ class Governor:
         due = max(float(times[0]), now_s + self._settings.join_min_s)
         return np.array([now_s, due]), np.array([solutions[0], solutions[0]])
 
-    def _join(self, commanded: MotionState, now_s: float, curve: ChunkCurve) -> Join:
+    def _join(self, commanded: MotionState, start_s: float, curve: ChunkCurve) -> Join:
         """The shortest comfortable join onto the curve; the gentlest admissible one when none is comfortable."""
-        soonest = max(self._settings.join_min_s, curve.start_s - now_s)
-        durations = [factor * soonest for factor in _JOIN_FACTORS]
+        soonest = max(self._settings.join_min_s, curve.start_s - start_s)
         gentlest, least = None, np.inf
-        for duration in durations:
-            join = Join.between(commanded, now_s, curve.at(now_s + duration), duration)
+        for duration in (factor * soonest for factor in _JOIN_FACTORS):
+            join = Join.between(commanded, start_s, curve.at(start_s + duration), duration)
             effort = self._effort(join.path())
             if effort < least and not any(check(join.path()) for check in self._join_checks):
                 gentlest, least = join, effort
-            if least <= self._settings.plan_fraction or now_s + duration > curve.end_s:
+            if least <= self._settings.plan_fraction or start_s + duration > curve.end_s:
                 break
         if gentlest is None or least > 1.0:
             raise _Rejection(Finding(ReasonCode.START_GAP, "the chunk cannot be joined within the limits in use"))
