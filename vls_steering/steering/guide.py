@@ -51,12 +51,17 @@ class Unguided:
 
 
 class Guided:
-    """The network's word bent by the gradient of the objective, `strength` being the inverse temperature of r."""
+    """The network's word bent by the gradient of the objective."""
 
-    def __init__(self, objective: Objective, strength: float, settings: GuideSettings) -> None:
+    def __init__(self, objective: Objective, strength: float, clip_share: float, settings: GuideSettings) -> None:
+        """`strength` is the inverse temperature of the reward; `clip_share` scales the permitted shift.
+
+        A steep reward saturates the clip at any strength, so a strength that is to fade must shrink both.
+        """
         space = objective.action_space
         self._objective = objective
         self._strength = strength
+        self._clip_sigma = settings.clip_sigma * clip_share
         self._settings = settings
         gripper = float(settings.gripper)
         self._free = torch.tensor([gripper if dim == "gripper" else 1.0 for dim in space.dims]).to(objective.anchor)
@@ -70,11 +75,9 @@ class Guided:
         slope, pull = _keep(slope, alive), _keep(pull, alive)
 
         shift = (self._strength * sigma.square() / alpha)[:, None, None] * pull * self._free
-        share = self._share(shift, sigma)
         if self._settings.damping == "curvature":
-            rise = self._strength * (slope * shift).sum(dim=(1, 2))
-            share = torch.minimum(share, self._damped(raw, shift, share, score, rise))
-        shift = share[:, None, None] * shift
+            shift = self._damped(raw, shift, score, slope, alpha, sigma)
+        shift = self._share(shift, sigma)[:, None, None] * shift
         return Estimate(raw, raw + shift, self._metres(shift), alive)
 
     def _gradient(self, predict: Predict, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -99,22 +102,27 @@ class Guided:
     def _share(self, shift: Tensor, sigma: Tensor) -> Tensor:
         """Share of the shift, (K,) in [0, 1], that clip and trust region let through."""
         reach = _reach(shift)
-        by_noise = self._settings.clip_sigma * sigma / reach.clamp_min(_TINY)
+        by_noise = self._clip_sigma * sigma / reach.clamp_min(_TINY)
         by_metres = self._settings.trust_m / self._metres(shift).clamp_min(_TINY)
         return torch.minimum(by_noise, by_metres).clamp(max=1.0)
 
-    def _damped(self, raw: Tensor, shift: Tensor, share: Tensor, score: Tensor, rise: Tensor) -> Tensor:
-        """Share of the shift at which pull and prior balance, 1 / (1 + beta V), (K,).
+    def _damped(self, raw: Tensor, shift: Tensor, score: Tensor, slope: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """The shift times 1 / (1 + beta V): what is left of a pull of curvature beta when the prior resists.
 
-        One evaluation at the end of the permitted shift gives the reward's curvature beta along it; V is
-        the prior variance that the undamped shift implies.  Exact where the reward is quadratic.
+        V is the variance of the clean chunk given the noisy one inside a mode; beta comes from one more
+        evaluation of the reward, at the end of the permitted shift.  Exact for Gaussian data and a quadratic
+        reward.  V is the variance *within* a mode, so at high noise a shift may still overshoot: that is
+        what carries a particle from one mode to another.
         """
+        data = self._settings.mode_std**2
+        variance = data * sigma.square() / (alpha.square() * data + sigma.square())
+        probe = self._share(shift, sigma)[:, None, None] * shift
         with torch.no_grad():
-            reached = self._objective.score(raw + share[:, None, None] * shift)
-        shortfall = share * rise - self._strength * (reached - score)
-        curvature = (2.0 * shortfall / share.square().clamp_min(_TINY)).clamp_min(0.0)
-        damped = rise / (rise + curvature).clamp_min(_TINY)
-        return torch.where(torch.isfinite(reached), damped, torch.zeros_like(damped))
+            reached = self._objective.score(raw + probe)
+        shortfall = (slope * probe).sum(dim=(1, 2)) - (reached - score)
+        curvature = 2.0 * shortfall / probe.square().sum(dim=(1, 2)).clamp_min(_TINY)
+        factor = 1.0 / (1.0 + self._strength * variance * curvature.clamp_min(0.0))
+        return torch.where(torch.isfinite(reached), factor, torch.zeros_like(factor))[:, None, None] * shift
 
     def _metres(self, shift: Tensor) -> Tensor:
         """Largest displacement of a step, (K,) m."""

@@ -109,7 +109,7 @@ class Pilot:
             encoding=encoding,
             anchor=anchor,
             objective=self._objective(observation, anchor),
-            strength=settings.strength.maximum * strength_share(status.progress, settings.strength),
+            strength_share=strength_share(status.progress, settings.strength),
             plan=self._plan,
             turned=turned,
             steps=steps,

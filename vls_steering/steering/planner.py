@@ -26,7 +26,7 @@ class Query:
     encoding: Encoding
     anchor: Tensor  # (3,) m, measured TCP
     objective: Objective | None  # None = unsteered
-    strength: float  # inverse temperature of the reward
+    strength_share: float  # of the maximum guidance strength, 0..1
     plan: Plan | None  # of the last tick
     turned: bool  # the goal has just changed: old chunks and the lineage count for little
     steps: int
@@ -77,7 +77,8 @@ class Planner:
     def _guide(self, query: Query) -> Estimator:
         if query.objective is None or self._settings.guide.mode == "off":
             return Unguided()
-        return Guided(query.objective, query.strength, self._settings.guide)
+        share = query.strength_share
+        return Guided(query.objective, share * self._settings.strength.maximum, share, self._settings.guide)
 
     def _judge(self, samples: Samples, query: Query) -> Outcome:
         tcp, width = self._action_space.decode(samples.clean, query.anchor)

@@ -37,16 +37,19 @@ class GuideSettings(Settings):
         "x0", description="off; x0: gradient on the clean estimate; through: also through the network (about 3x dearer)"
     )
     clip_sigma: float = Field(1.0, ge=0.0, le=10.0, description="largest shift of one step, in sigma, normalised units")
-    trust_m: float = Field(0.15, ge=0.0, le=1.0, description="largest shift of one step against the unguided one, m")
+    trust_m: float = Field(0.4, ge=0.0, le=1.0, description="largest shift of one step against the unguided one, m")
     stop_late: float = Field(0.3, ge=0.0, le=1.0, description="last share of the steps left unguided: on the manifold")
     damping: Literal["curvature", "none"] = Field(
         "curvature", description="shorten the shift by the reward's curvature along it, so that it cannot overshoot"
+    )
+    mode_std: float = Field(
+        0.2, ge=0.0, le=5.0, description="standard deviation of the policy's chunks within a mode, normalised units"
     )
     gripper: bool = Field(
         True, description="a stage's gripper intent bends the gripper too; without an intent nothing pulls on it"
     )
     smoothing_steps: float = Field(
-        3.0, ge=0.0, le=16.0, description="correlation length of the shift along the chunk, in steps; 0 = none"
+        8.0, ge=0.0, le=64.0, description="correlation length of the shift along the chunk, in steps; 0 = none"
     )
 
 
