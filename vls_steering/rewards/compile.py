@@ -54,10 +54,12 @@ def compile_program(program: RewardProgram) -> CompiledProgram:
 
 @dataclass(frozen=True)
 class CompiledProgram:
-    """A program ready to steer."""
+    """A program ready to steer, who wrote it and how many repairs it took to pass the checks."""
 
     program: RewardProgram
     stages: tuple[CompiledStage, ...]
+    written_by: str = ""
+    repairs: int = 0
 
     @property
     def sha256(self) -> str:
