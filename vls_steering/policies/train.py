@@ -231,7 +231,7 @@ class TrainingRun:
             torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1.0 - decay)
 
     def measure(self, validation: _LossInputs | None) -> CurvePoint:
-        """Mean training loss since the last call, and the averaged network's on `validation`, in float32 as it will run."""
+        """Mean training loss since the last call, and the averaged network's on `validation` in float32."""
         mean_loss = float(self._loss_sum) / max(1, self._loss_count)
         self._loss_sum.zero_()
         self._loss_count = 0
