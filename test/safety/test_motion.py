@@ -1,0 +1,95 @@
+"""The commanded motion keeps the tables whatever it is asked to follow, because it always keeps a verified stop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safety.arms import HOME_Q
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.safety import FR3_LIMITS, ExecutorSettings, PathCheck, Violation, violations
+from vls_steering.safety.checks import stop_check
+from vls_steering.safety.motion import Motion, MotionState
+
+AMBITIOUS = {"velocity_fraction": 0.9, "acceleration_fraction": 0.95, "jerk_fraction": 0.95, "joint_margin_rad": 0.02}
+LOWER, UPPER = FR3_LIMITS.soft_range(0.03)
+
+
+def targets(seed: int, spread_rad: float, speed_rad_s: float, patience: int) -> list[MotionState]:
+    """Targets that stay for `patience` periods each, many of them beyond the joint stops."""
+    rng = np.random.default_rng(seed)
+    found: list[MotionState] = []
+    while len(found) < 300:
+        goal = rng.uniform(LOWER - spread_rad, UPPER + spread_rad)
+        found += [MotionState(goal, speed_rad_s * rng.normal(size=7), np.zeros(7))] * patience
+    return found[:300]
+
+
+def drive(
+    stream: Sequence[MotionState], period_s: float, start: FloatArray, guarded: bool = True
+) -> tuple[Motion, tuple[Violation, ...]]:
+    chosen = ExecutorSettings(control_period_s=period_s, **AMBITIOUS)  # type: ignore[arg-type]
+    guards: tuple[PathCheck, ...] = (stop_check(FR3_LIMITS, chosen),) if guarded else ()
+    motion = Motion(FR3_LIMITS, chosen, guards)
+    motion.reset(start)
+    sent = [start]
+    for target in stream:
+        motion.follow(target)
+        sent.append(motion.state.positions)
+    while not motion.at_rest:
+        motion.brake()
+        sent.append(motion.state.positions)
+    return motion, violations(sent, period_s, FR3_LIMITS)
+
+
+@pytest.mark.parametrize("period_s", [0.01, 0.001])
+@given(
+    seed=st.integers(0, 2**16),
+    spread=st.sampled_from([-0.5, 0.0, 0.5, 3.0]),
+    speed=st.sampled_from([0.0, 0.5, 5.0]),
+    patience=st.sampled_from([1, 5, 30, 300]),
+    corner=st.lists(st.integers(0, 2), min_size=7, max_size=7),
+)
+@settings(max_examples=40, deadline=None)
+def test_no_target_breaks_a_limit(
+    period_s: float, seed: int, spread: float, speed: float, patience: int, corner: list[int]
+) -> None:
+    start = np.choose(corner, [LOWER, HOME_Q, UPPER])
+    _, found = drive(targets(seed, spread, speed, patience), period_s, start)
+    assert found == ()
+
+
+def test_without_the_guard_the_same_targets_do_break_limits() -> None:
+    """The property above can fail: it is the verified stop that holds it."""
+    stream = targets(1, 0.5, 0.0, 300)
+    _, guarded = drive(stream, 0.01, HOME_Q)
+    _, unguarded = drive(stream, 0.01, HOME_Q, guarded=False)
+    assert guarded == ()
+    assert "position" in {v.quantity for v in unguarded}
+
+
+@pytest.mark.parametrize("period_s", [0.01, 0.001])
+def test_a_target_that_is_not_a_number_brakes(period_s: float) -> None:
+    broken = MotionState(np.full(7, np.nan), np.zeros(7), np.zeros(7))
+    goal = MotionState(HOME_Q + 0.5, np.zeros(7), np.zeros(7))
+    motion, found = drive([goal] * 40 + [broken] * 260, period_s, HOME_Q)
+    assert found == ()
+    assert np.isfinite(motion.state.positions).all()
+
+
+@pytest.mark.parametrize("period_s", [0.01, 0.001])
+def test_it_arrives_at_a_target_at_rest_without_overshoot(period_s: float) -> None:
+    chosen = ExecutorSettings(control_period_s=period_s)
+    motion = Motion(FR3_LIMITS, chosen, (stop_check(FR3_LIMITS, chosen),))
+    motion.reset(HOME_Q)
+    goal = MotionState(HOME_Q + 0.3, np.zeros(7), np.zeros(7))
+    path = []
+    for _ in range(round(1.5 / period_s)):
+        assert motion.follow(goal)
+        path.append(motion.state.positions)
+    assert motion.state.positions == pytest.approx(goal.positions, abs=1e-5)
+    assert (np.array(path) <= goal.positions + 1e-4).all()
