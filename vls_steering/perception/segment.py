@@ -49,11 +49,14 @@ class GeometricSegmenter:
         classes = classify_colours(view.frame.color)
         height = plane.height_of(view.points)
         foreground = self._foreground(view, height, classes) & ~robot
+        present = np.bincount(classes[foreground], minlength=len(COLOURS))
         detections = []
         for colour in COLOURS:
+            if not present[colour_index(colour)]:
+                continue
             mask = foreground & (classes == colour_index(colour))
             if colour in ACHROMATIC:
-                mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, _KERNEL).astype(bool)
+                mask = cv2.morphologyEx(mask.view(np.uint8), cv2.MORPH_OPEN, _KERNEL).view(bool)
             for crop in self._components(mask, colour):
                 detection = self._measure(view, plane, height, crop, colour)
                 if detection is not None:
@@ -78,17 +81,24 @@ class GeometricSegmenter:
 
     def _components(self, mask: MaskImage, colour: str) -> list[_Crop]:
         least = self._settings.grey_pixels_min if colour in ACHROMATIC else self._settings.pixels_min
-        if np.count_nonzero(mask) < least:
+        left, top, wide, tall = cv2.boundingRect(mask.view(np.uint8))
+        if wide * tall < least:
             return []
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+        # Labelling only where the colour occurs saves most of the time of a picture.
+        part = np.ascontiguousarray(mask[top : top + tall, left : left + wide])
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(part.view(np.uint8), connectivity=8)
         crops = []
         for label in range(1, count):
             x, y, width, height, area = stats[label]
             if area < least:
                 continue
-            rows = slice(max(0, y - _RING - 1), min(mask.shape[0], y + height + _RING + 1))
-            columns = slice(max(0, x - _RING - 1), min(mask.shape[1], x + width + _RING + 1))
-            crops.append(_Crop(rows, columns, labels[rows, columns] == label))
+            u, v = left + x, top + y
+            rows = slice(max(0, v - _RING - 1), min(mask.shape[0], v + height + _RING + 1))
+            columns = slice(max(0, u - _RING - 1), min(mask.shape[1], u + width + _RING + 1))
+            own = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=bool)
+            inner = own[v - rows.start :, u - columns.start :][:height, :width]
+            inner[:] = labels[y : y + height, x : x + width] == label
+            crops.append(_Crop(rows, columns, own))
         return crops
 
     def _measure(

@@ -45,7 +45,7 @@ class SegmentSettings(Settings):
         0.015, gt=0.0, le=0.2, description="a neighbour this much nearer hides part of the object"
     )
     occluded_share: float = Field(
-        0.06, ge=0.0, le=1.0, description="share of hidden outline above which a view is partial"
+        0.04, ge=0.0, le=1.0, description="share of hidden outline above which a view is partial"
     )
     robot_margin_m: float = Field(0.02, ge=0.0, le=0.2, description="added around the robot's own volume")
 
@@ -60,7 +60,12 @@ class TrackSettings(Settings):
     still_gain: float = Field(0.3, gt=0.0, le=1.0, description="filter gain for an object that does not move")
     moving_m: float = Field(0.006, gt=0.0, le=0.2, description="innovation from which the filter follows at once")
     size_gain: float = Field(0.2, gt=0.0, le=1.0, description="filter gain of the size")
+    shrink_m: float = Field(0.008, gt=0.0, le=0.2, description="a view smaller than known by more than this is partial")
+    shrink: float = Field(0.06, ge=0.0, le=1.0, description="the same as a share of the known size; the larger counts")
     grasp_reach_m: float = Field(0.045, gt=0.0, le=0.2, description="distance from the TCP within which a grip holds")
+    grip_width_share: float = Field(
+        0.6, ge=0.0, le=1.0, description="least finger distance of a grip, as a share of the object's narrow side"
+    )
     grip_gain: float = Field(0.3, ge=0.0, le=1.0, description="how much a view corrects a held object's offset")
     release_s: float = Field(0.25, ge=0.0, le=5.0, description="time without grip after which an object is let go")
     release_opening_m: float = Field(

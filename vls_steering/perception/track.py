@@ -128,16 +128,24 @@ class Tracker:
         if not track.whole_seen:
             return sighting.centroid
         half = 0.5 * track.size
-        if sighting.complete:
+        whole = self._shows_all(track, sighting)
+        if whole:
             place = sighting.centroid
         else:
             lowest, highest = sighting.upper - half, sighting.lower + half
             place = np.where(
                 lowest < highest, np.clip(track.position, lowest, highest), 0.5 * (sighting.lower + sighting.upper)
             )
-        if sighting.complete or sighting.upper[2] > track.position[2] + half[2]:
+        if whole or sighting.upper[2] > track.position[2] + half[2]:
             place[2] = sighting.upper[2] - half[2]
         return place
+
+    def _shows_all(self, track: Track, sighting: Sighting) -> bool:
+        """A view that claims to be whole but is smaller than the object is known to be is a part of it."""
+        if not (sighting.complete and track.whole_seen):
+            return sighting.complete
+        missing = (track.size - sighting.size)[:2]
+        return bool((missing < np.maximum(self._settings.shrink_m, self._settings.shrink * track.size[:2])).all())
 
     def _correct(self, track: Track, sighting: Sighting, robot: RobotState, stamp_s: float) -> None:
         settings = self._settings
@@ -156,7 +164,7 @@ class Tracker:
 
     def _learn(self, track: Track, sighting: Sighting) -> None:
         """Size and shape, from views that show all of the object standing on the table."""
-        if not sighting.complete:
+        if not self._shows_all(track, sighting):
             if not track.whole_seen:
                 track.size = np.maximum(track.size, sighting.size)
             return
@@ -220,7 +228,7 @@ class Tracker:
                 self._grip = None
         elif robot.gripper_holds:
             near = [(float(np.linalg.norm(t.position - robot.tcp_position)), t) for t in self._tracks]
-            near = [(distance, t) for distance, t in near if distance < self._settings.grasp_reach_m]
+            near = [(d, t) for d, t in near if d < self._settings.grasp_reach_m and self._fits(robot, t)]
             if near:
                 track = min(near, key=lambda pair: pair[0])[1]
                 offset = _into_tool(robot, track.position)
@@ -228,6 +236,10 @@ class Tracker:
                 offset[1] = 0.0
                 self._grip = _Grip(track, offset, robot.gripper_width_m, stamp_s)
                 track.position = _out_of_tool(robot, offset)
+
+    def _fits(self, robot: RobotState, track: Track) -> bool:
+        """Fingers that stall on a corner while pushing do not hold the object."""
+        return robot.gripper_width_m > self._settings.grip_width_share * float(track.size[:2].min())
 
     def _relabel(self) -> None:
         """Labels are "red cube", "red cube 2", "grey thing 1"; a label once given stays until the shape is renamed."""
