@@ -14,8 +14,8 @@ class StartSettings(Settings):
 
     mode: Literal["warm", "cold"] = Field("warm", description="warm: from the last tick's chunks; cold: from noise")
     scouts: int = Field(3, ge=0, le=256, description="particles that always start from noise, to notice new modes")
-    incumbent_level: float = Field(0.35, ge=0.05, le=1.0, description="noise level of the executed chunk's particle")
-    ladder_low: float = Field(0.45, ge=0.05, le=1.0, description="noise level of the best warm particle")
+    incumbent_level: float = Field(0.25, ge=0.05, le=1.0, description="noise level of the executed chunk's particle")
+    ladder_low: float = Field(0.4, ge=0.05, le=1.0, description="noise level of the best warm particle")
     ladder_high: float = Field(0.75, ge=0.05, le=1.0, description="noise level of the worst warm particle")
     jump_raise: float = Field(
         1.0, gt=0.0, le=100.0, description="jump (estimate against plan, in sigma) that raises a particle's level"

@@ -1,0 +1,11 @@
+"""The steering tests run on one thread, as the policy node does."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)

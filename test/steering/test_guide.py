@@ -1,0 +1,165 @@
+"""Guidance: bounded, independent of the number of particles, and never poisoned by one of them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from steering.worlds import SPACE, Wish, fan, mode_goal, mode_of, objective, observe
+from torch import Tensor
+
+from vls_steering.policies.analytic import GaussianMixture, MixturePolicy
+from vls_steering.rewards.rollout import Rollout, Scene
+from vls_steering.steering.guide import Estimator, Guided, Unguided
+from vls_steering.steering.initialise import ColdStart
+from vls_steering.steering.sampler import Sampler, Samples, TickNoise
+from vls_steering.steering.settings import GuideSettings, StartSettings
+from vls_steering.steering.stopwatch import Stopwatch
+
+OBSERVATION = observe(0.0)
+
+
+def sample(
+    policy: MixturePolicy, guide: Estimator, particles: int, steps: int, stop_late: float = 0.3, eta: float = 0.0
+) -> Samples:
+    """One cold tick."""
+    return Sampler(policy, ColdStart(), StartSettings(), eta).sample(
+        encoding=policy.encode([OBSERVATION]),
+        anchor=torch.tensor(OBSERVATION.robot.tcp_position, dtype=torch.float32),
+        stamp_s=0.0,
+        plan=None,
+        turned=False,
+        guide=guide,
+        guided_steps=math.ceil(steps * (1.0 - stop_late)),
+        noise=TickNoise.draw(3, 0, particles, steps, 16, 4),
+        watch=Stopwatch(),
+    )
+
+
+def guided(stage: Wish, share: float = 1.0, **knobs: object) -> Guided:
+    return Guided(objective(stage, OBSERVATION), 80.0 * share, share, GuideSettings.model_validate(knobs))
+
+
+def test_a_rare_mode_is_found_by_guidance_and_not_by_choosing_at_equal_rows() -> None:
+    """One particle of 8 steps against best of 4 at 2 steps each is 8 rows against 8; best of 4 at 8 steps is 32."""
+    policy = fan(0.05, 0.475, 0.475)
+    stage = Wish(mode_goal(policy, 0))
+    pulled = float((mode_of(policy, sample(policy, guided(stage), 256, 8).clean) == 0).float().mean())
+    drawn = float((mode_of(policy, sample(policy, Unguided(), 256, 8).clean) == 0).float().mean())
+    best_of_four = 1.0 - (1.0 - drawn) ** 4
+    assert drawn == pytest.approx(0.05, abs=0.04)
+    assert pulled > 0.8
+    assert pulled > best_of_four + 0.5
+
+
+def test_a_satisfied_reward_pulls_nowhere() -> None:
+    policy = fan(1.0, 1.0)
+    stage = Wish(torch.zeros(3), spoil=lambda score: score.clamp(max=-1e9) * 0.0)
+    torch.testing.assert_close(sample(policy, guided(stage), 8, 4).clean, sample(policy, Unguided(), 8, 4).clean)
+
+
+def test_a_particle_does_not_notice_how_many_others_there_are() -> None:
+    policy = fan(1.0, 1.0, 1.0)
+    stage = Wish(mode_goal(policy, 2))
+    few, many = sample(policy, guided(stage), 2, 6, eta=0.5), sample(policy, guided(stage), 32, 6, eta=0.5)
+    torch.testing.assert_close(many.clean[:2], few.clean, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(many.shift_m[:2], few.shift_m, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
+def test_a_broken_reward_on_one_particle_leaves_the_others_bit_identical(poison: float) -> None:
+    policy = fan(1.0, 1.0, 1.0)
+    third = torch.arange(8) == 3
+    factor = torch.where(third, poison, 1.0)
+    broken = Wish(mode_goal(policy, 2), spoil=lambda score: score * factor)
+    healthy = sample(policy, guided(Wish(mode_goal(policy, 2))), 8, 6)
+    found = sample(policy, guided(broken), 8, 6)
+    assert found.alive.tolist() == [True] * 3 + [False] + [True] * 4
+    assert torch.equal(found.clean[~third], healthy.clean[~third])
+    assert bool(torch.isfinite(found.clean).all())
+
+
+class _Cliff(Wish):
+    """Finite everywhere, with a gradient that is not a number on the first particle."""
+
+    def score(self, rollout: Rollout, scene: Scene) -> Tensor:
+        score = super().score(rollout, scene)
+        return torch.cat([(score[:1] - score[:1].detach()).sqrt() + score[:1].detach(), score[1:]])
+
+
+def test_a_gradient_that_is_not_a_number_drops_its_particle_only() -> None:
+    policy = fan(1.0, 1.0, 1.0)
+    found = sample(policy, guided(_Cliff(mode_goal(policy, 2))), 4, 4)
+    healthy = sample(policy, guided(Wish(mode_goal(policy, 2))), 4, 4)
+    assert not bool(found.alive[0])
+    assert torch.equal(found.clean[1:], healthy.clean[1:])
+
+
+@given(level=st.floats(0.05, 1.0), clip=st.floats(0.0, 2.0), trust=st.floats(0.0, 0.5), share=st.floats(0.0, 1.0))
+@settings(deadline=None, max_examples=40)
+def test_no_step_moves_further_than_clip_and_trust_region(
+    level: float, clip: float, trust: float, share: float
+) -> None:
+    policy = fan(1.0, 1.0)
+    levels = torch.full((6,), level)
+    alpha, sigma = policy.schedule.alpha(levels), policy.schedule.sigma(levels)
+    guide = guided(Wish(torch.tensor([2.0, 2.0, 2.0])), share, clip_sigma=clip, trust_m=trust)
+    x = torch.randn(6, 16, 4, generator=torch.Generator().manual_seed(0))
+    found = guide.estimate(lambda noisy: policy.predict_clean(torch.zeros(1, 0), noisy, levels), x, alpha, sigma)
+    shift = found.clean - found.raw
+    assert bool((shift.norm(dim=2).amax(dim=1) <= share * clip * sigma + 1e-5).all())
+    metres = (SPACE.decode(found.clean, torch.zeros(3))[0] - SPACE.decode(found.raw, torch.zeros(3))[0]).norm(dim=2)
+    assert float(metres.max()) <= trust + 1e-5
+
+
+def test_stop_late_at_one_is_no_guidance() -> None:
+    policy = fan(1.0, 1.0)
+    stage = Wish(mode_goal(policy, 1))
+    plain = sample(policy, Unguided(), 4, 4).clean
+    torch.testing.assert_close(sample(policy, guided(stage), 4, 4, stop_late=1.0).clean, plain)
+
+
+class _Gripper(Wish):
+    """Wants the gripper closed; says nothing about the motion."""
+
+    def score(self, rollout: Rollout, scene: Scene) -> Tensor:
+        return -rollout.gripper_width.mean(dim=1) / 0.08
+
+
+@pytest.mark.parametrize(("gripper", "moves"), [(True, True), (False, False)])
+def test_a_gripper_intent_moves_the_gripper_alone_unless_masked(gripper: bool, moves: bool) -> None:
+    policy = fan(1.0, 1.0)
+    levels = torch.full((4,), 0.6)
+    guide = guided(_Gripper(torch.zeros(3)), gripper=gripper)
+    x = torch.randn(4, 16, 4, generator=torch.Generator().manual_seed(0))
+    found = guide.estimate(
+        lambda noisy: policy.predict_clean(torch.zeros(1, 0), noisy, levels),
+        x,
+        policy.schedule.alpha(levels),
+        policy.schedule.sigma(levels),
+    )
+    shift = found.clean - found.raw
+    assert not shift[..., :3].any()
+    assert bool(shift[..., 3].lt(0).all()) is moves
+
+
+class _Quadratic(Wish):
+    """`-1/2 sum (a - goal)^2` over normalised positions: the tilted law is known exactly."""
+
+    def score(self, rollout: Rollout, scene: Scene) -> Tensor:
+        offset = (rollout.tcp - scene.tcp) / torch.tensor(SPACE.position_scale_m)[:, None]
+        return -0.5 * (offset - 1.0).square().sum(dim=(1, 2))
+
+
+def test_guidance_through_the_network_samples_the_tilted_mean_of_gaussian_data() -> None:
+    std, strength = 0.3, 8.0
+    means = torch.zeros(1, 16, 4)
+    policy = MixturePolicy(GaussianMixture(torch.zeros(1), means, torch.full_like(means, std)), SPACE)
+    knobs = GuideSettings(mode="through", clip_sigma=10.0, trust_m=1.0, mode_std=std)
+    guide = Guided(objective(_Quadratic(torch.zeros(3)), OBSERVATION), strength, 1.0, knobs)
+    found = sample(policy, guide, 256, 60, stop_late=0.0).clean[..., :3]
+    exact = strength * std**2 / (1.0 + strength * std**2)
+    assert float(found.mean()) == pytest.approx(exact, abs=0.02)

@@ -1,0 +1,91 @@
+"""Small worlds for the steering tests: a fan of straight motions, stages with closed forms, observations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vls_steering.core.types import Observation
+from vls_steering.policies.analytic import MixturePolicy, make_fan
+from vls_steering.policies.base import ActionSpace, make_example_observation
+from vls_steering.rewards.rollout import Rollout, Scene
+from vls_steering.steering.objective import Objective
+
+SPACE = ActionSpace(tuple(0.02 * (step + 1) for step in range(16)))
+TIMES_S = 0.1 * torch.arange(1, 17, dtype=torch.float32)
+
+
+def observe(stamp_s: float, tcp: tuple[float, float, float] = (0.40, 0.0, 0.30), holds: bool = False) -> Observation:
+    example = make_example_observation(stamp_s)
+    return replace(example, robot=replace(example.robot, tcp_position=np.array(tcp), gripper_holds=holds))
+
+
+def mode_goal(policy: MixturePolicy, mode: int, tcp: tuple[float, float, float] = (0.40, 0.0, 0.30)) -> Tensor:
+    """(3,) m: where a mode of the fan ends, seen from `tcp`."""
+    path, _ = SPACE.decode(policy.mixture.means[mode : mode + 1], torch.tensor(tcp))
+    return path[0, -1]
+
+
+def mode_of(policy: MixturePolicy, clean: Tensor) -> Tensor:
+    """Nearest mode of normalised chunks (K, H, A) -> (K,)."""
+    return (clean[:, None] - policy.mixture.means[None]).square().mean(dim=(2, 3)).argmin(dim=1)
+
+
+def fan(*weights: float) -> MixturePolicy:
+    return make_fan(SPACE, weights=weights)
+
+
+@dataclass
+class Wish:
+    """A stage: end the chunk at `goal`, keep y below `wall_m`; measured values are whatever the test says."""
+
+    goal: Tensor
+    name: str = "wish"
+    wall_m: float = math.inf
+    measured_progress: float = 0.0
+    measured_done: bool = False
+    measured_ready: bool = True
+    spoil: Callable[[Tensor], Tensor] = field(default=lambda score: score)
+
+    def score(self, rollout: Rollout, scene: Scene) -> Tensor:
+        """Minus the distance in units of 10 cm, as compiled programs score."""
+        distance = ((rollout.tcp[:, -1] - self.goal.to(rollout.tcp)).square().sum(-1) + 1e-12).sqrt()
+        return self.spoil(-10.0 * distance)
+
+    def safety(self, rollout: Rollout, scene: Scene) -> Tensor:
+        return (self.wall_m - rollout.tcp[..., 1]).amin(dim=1)
+
+    def safety_now(self, scene: Scene) -> float:
+        return self.wall_m - float(scene.tcp[1])
+
+    def progress(self, observation: Observation) -> float:
+        return self.measured_progress
+
+    def done(self, observation: Observation) -> bool:
+        return self.measured_done
+
+    def ready(self, observation: Observation) -> bool:
+        return self.measured_ready
+
+
+@dataclass(frozen=True)
+class Digest:
+    sha256: str = "f" * 64
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """A program of stages."""
+
+    stages: tuple[Wish, ...]
+    program: Digest = Digest()
+
+
+def objective(stage: Wish, observation: Observation) -> Objective:
+    anchor = torch.tensor(observation.robot.tcp_position, dtype=torch.float32)
+    return Objective(stage, Scene.from_observation(observation), SPACE, anchor, TIMES_S)
