@@ -1,0 +1,51 @@
+# vls_steering: `make` shows what there is.  Nothing has to be installed by hand except Python, a C++ compiler and CMake.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench docs clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOG := $(VENV)/setup.log
+STAMP := $(VENV)/.setup-stamp
+# Variables that may be given on the command line: make demo ROBOT=sim ARGS="--scene obstacle --seed 7"
+PYTHON ?=
+ROBOT ?= sim
+ARGS ?=
+BENCH ?= quick
+OUT ?= runs/bench-$(BENCH).json
+
+# What the environment is made from: when one of these changes, the next `make` brings the environment up to date.
+# The Python modules are not among them, because they are used where they are.
+SOURCES := constraints.txt pyproject.toml setup.py package.xml CMakeLists.txt requirements/ros-build.txt \
+	requirements/assets.txt cmake/interface_targets.cmake tools/setup.sh $(wildcard msg/*.msg action/*.action)
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## virtual environment with everything in it; does nothing when it is up to date
+
+$(STAMP): $(SOURCES)
+	@PYTHON="$(PYTHON)" tools/setup.sh $(VENV) $(LOG)
+	@touch $@
+
+demo: setup ## one instruction in a scene outside training, on the simulated arm; leaves runs/<stamp>/
+	@$(BIN)/vls demo --headless --robot $(ROBOT) $(ARGS)
+
+test: setup ## every test, real ROS 2 nodes included
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: setup ## ruff, and mypy (strict in the pure rooms)
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+bench: setup ## success rates: make bench BENCH=quick OUT=file.json ARGS="--episodes 20 --seed 1000"
+	@mkdir -p $(dir $(OUT))
+	@$(BIN)/vls bench $(BENCH) --out $(OUT) $(ARGS)
+
+docs: setup ## make the figures of docs/ again
+	@shopt -s nullglob; for script in docs/figures/*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+
+clean: ## remove builds, caches and the virtual environment; runs/ is kept
+	@rm -rf $(VENV) build install log dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf vls_steering/msg vls_steering/action vls_steering/*.so
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,172 @@
+"""The manager with stand-in nodes over real DDS: bring-up, tasks, cancel, loss, shutdown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+rclpy = pytest.importorskip("rclpy")
+
+from nodes.fakes import FAKES, FakeExecutor
+from rclpy.action import ActionClient
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+
+from vls_steering.action import RunTask
+from vls_steering.nodes.base import NodeDefinition, Phase, RoomNode
+from vls_steering.nodes.manager import ManagerBody, ManagerSettings
+from vls_steering.nodes.task_watch import TaskError
+from vls_steering.safety.reasons import ReasonCode
+
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
+
+NAMES = [fake.name for fake in FAKES]
+
+
+class House:
+    """Stand-in nodes, the manager and an action client on one executor."""
+
+    def __init__(self) -> None:
+        self.nodes = {fake.name: RoomNode(fake) for fake in FAKES}
+        overrides = [Parameter("nodes", value=NAMES), Parameter("silence_s", value=0.5)]
+        self.manager = RoomNode(
+            NodeDefinition("manager", ManagerSettings, ManagerBody), parameter_overrides=overrides
+        )
+        self.person = rclpy.create_node("person")
+        self.client: Any = ActionClient(self.person, RunTask, "run_task")
+        self.feedback: list[RunTask.Feedback] = []
+        self.executor = SingleThreadedExecutor()
+        for node in (*self.nodes.values(), self.manager, self.person):
+            self.executor.add_node(node)
+        self.manager.trigger_configure()
+        self.manager.trigger_activate()
+
+    @property
+    def safety(self) -> FakeExecutor:
+        body = self.nodes["executor"].body
+        assert isinstance(body, FakeExecutor)
+        return body
+
+    def until(self, condition: Callable[[], Any], within_s: float = 10.0) -> None:
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen"
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def up(self) -> House:
+        self.until(lambda: all(node.phase is Phase.ACTIVE for node in self.nodes.values()))
+        body = self.manager.body
+        self.until(lambda: body._latest_safety is not None and body._was_up)
+        return self
+
+    def send(self, instruction: str, timeout_s: float = 0.0) -> Any:
+        self.until(self.client.server_is_ready)
+        goal = RunTask.Goal(instruction=instruction, timeout_s=timeout_s)
+        sent = self.client.send_goal_async(goal, lambda message: self.feedback.append(message.feedback))
+        self.until(sent.done)
+        assert sent.result().accepted
+        return sent.result()
+
+    def result(self, handle: Any) -> RunTask.Result:
+        future = handle.get_result_async()
+        self.until(future.done)
+        return future.result().result
+
+    def close(self) -> None:
+        self.client.destroy()
+        self.executor.shutdown()
+        for node in (self.manager, self.person, *self.nodes.values()):
+            node.destroy_node()
+
+
+@pytest.fixture
+def house(ros: None) -> Iterator[House]:
+    made = House()
+    yield made
+    made.close()
+
+
+def test_a_task_runs_to_success_and_leaves_the_arm_holding(house: House) -> None:
+    result = house.up().result(house.send("pick up the blue cube"))
+    assert (result.success, result.error_code, result.program_sha256) == (True, TaskError.NONE, "ab" * 32)
+    assert 0 < result.duration_s < 5
+    assert "running" in {one.state for one in house.feedback}
+    house.until(lambda: house.safety.calls == ["arm", "hold"])
+
+
+def test_a_refused_instruction_says_why_and_nothing_moves(house: House) -> None:
+    result = house.up().result(house.send("nonsense"))
+    assert (result.success, result.error_code, result.error_msg) == (False, TaskError.REFUSED, "not understood")
+
+
+def test_cancelling_holds_the_arm(house: House) -> None:
+    handle = house.up().send("forever")
+    house.until(lambda: any(one.state == "running" for one in house.feedback))
+    handle.cancel_goal_async()
+    assert house.result(handle).error_code == TaskError.CANCELED
+    house.until(lambda: house.safety.calls[-1] == "hold")
+
+
+def test_a_task_has_its_own_time_out(house: House) -> None:
+    result = house.up().result(house.send("forever", timeout_s=0.5))
+    assert result.error_code == TaskError.TASK_FAILED
+    assert "within 0.5 s" in result.error_msg
+
+
+def test_a_safety_stop_ends_the_task_and_the_next_one_must_wait_for_a_person(house: House) -> None:
+    handle = house.up().send("forever")
+    house.until(lambda: house.feedback)
+    house.safety.latch(ReasonCode.EMERGENCY_STOP)
+    result = house.result(handle)
+    assert (result.error_code, result.error_msg) == (TaskError.SAFETY_STOP, "EMERGENCY_STOP: because")
+    again = house.result(house.send("pick up the blue cube"))
+    assert again.error_code == TaskError.NOT_READY
+    assert "executor/arm" in again.error_msg
+
+
+def test_one_task_at_a_time(house: House) -> None:
+    first = house.up().send("forever")
+    second = house.result(house.send("pick up the blue cube"))
+    assert second.error_code == TaskError.NOT_READY
+    assert "busy with 'forever'" in second.error_msg
+    first.cancel_goal_async()
+    house.result(first)
+
+
+def test_a_node_that_fails_in_motion_ends_the_task_and_holds(house: House) -> None:
+    handle = house.up().send("forever")
+    house.until(lambda: house.feedback)
+    house.nodes["policy"].fail(RuntimeError("out of memory"))
+    result = house.result(handle)
+    assert result.error_code == TaskError.NOT_READY
+    assert "policy (unconfigured)" in result.error_msg
+    house.until(lambda: house.safety.calls[-1] == "hold")
+
+
+def test_a_node_that_goes_silent_counts_as_lost(house: House) -> None:
+    handle = house.up().send("forever")
+    house.until(lambda: house.feedback)
+    house.executor.remove_node(house.nodes["policy"])  # it hangs: there, but answering nothing
+    result = house.result(handle)
+    assert result.error_code == TaskError.NOT_READY
+    assert "policy (unknown)" in result.error_msg
+
+
+def test_draining_takes_the_nodes_down_in_reverse(house: House) -> None:
+    house.up()
+    gone: list[str] = []
+    body = house.manager.body
+    assert isinstance(body, ManagerBody)
+    drained = body.drain()
+
+    def noted() -> bool:
+        for name, node in house.nodes.items():
+            if node.phase is Phase.FINALIZED and name not in gone:
+                gone.append(name)
+        return bool(drained.done())
+
+    house.until(noted)
+    assert gone == list(reversed(NAMES))
