@@ -21,6 +21,7 @@ from vls_steering.safety import (
     ReasonCode,
     violations,
 )
+from vls_steering.safety.checks import WORKSPACE_SLACK_M
 
 finite = st.floats(-2.0, 2.0)
 anything = st.floats(allow_nan=False, allow_infinity=False, width=32)
@@ -84,6 +85,9 @@ def test_no_stream_of_chunks_breaks_a_limit(period_s: float, stream: list[dict[s
     cell = Cell(control_period_s=period_s)
     endure(cell, stream)
     assert violations(cell.sent, period_s, FR3_LIMITS) == ()
+    slack = WORKSPACE_SLACK_M + 1e-3
+    assert (cell.tcp >= np.array(cell.settings.workspace_lower_m) - slack).all()
+    assert (cell.tcp <= np.array(cell.settings.workspace_upper_m) + slack).all()
     assert np.diff(cell.sent[-3:], axis=0) == pytest.approx(0.0, abs=1e-12), "the arm rests when nobody sends"
 
 

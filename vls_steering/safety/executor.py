@@ -12,7 +12,15 @@ import numpy as np
 
 from vls_steering.core.errors import ExitCode, VlsError
 from vls_steering.core.types import GRIPPER_OPEN_M, ActionChunk, RobotState, SetPoint
-from vls_steering.safety.checks import ChunkCheck, JointPath, PathCheck, Proposal, joint_range_check, stop_check
+from vls_steering.safety.checks import (
+    ChunkCheck,
+    JointPath,
+    PathCheck,
+    Proposal,
+    joint_range_check,
+    stop_check,
+    workspace_path_check,
+)
 from vls_steering.safety.governor import Governor
 from vls_steering.safety.kinematics import Kinematics
 from vls_steering.safety.limits import ArmLimits
@@ -26,7 +34,7 @@ from vls_steering.safety.watchdog import Watchdog
 _MOVING = (ExecutorState.TRACKING, ExecutorState.STOPPING)
 
 
-class NotArmed(VlsError):  # noqa: N818 - named as the refusals of core
+class NotArmed(VlsError):
     """A set-point was asked for while there is nothing to command from."""
 
     exit_code = ExitCode.SAFETY_STOP
@@ -49,8 +57,9 @@ class Executor:
     ) -> None:
         self._settings = settings
         self._kinematics = kinematics
-        self._governor = Governor(limits, settings, kinematics, extra_chunk_checks, extra_path_checks)
-        self._motion = Motion(limits, settings, (stop_check(limits, settings), *extra_path_checks))
+        path_checks = (workspace_path_check(kinematics, settings), *extra_path_checks)
+        self._governor = Governor(limits, settings, kinematics, extra_chunk_checks, path_checks)
+        self._motion = Motion(limits, settings, (stop_check(limits, settings), *path_checks))
         self._in_range = joint_range_check(limits, settings.joint_margin_rad)
         self._streams = Watchdog(settings.stream_timeouts_s)
         self._state = ExecutorState.UNARMED

@@ -32,7 +32,7 @@ from vls_steering.safety.status import Band, Verdict
 _JOIN_FACTORS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 
 
-class _Rejection(Exception):  # noqa: N818 - a verdict on its way out, not an error
+class _Rejection(Exception):
     """Carries the finding that ends a review."""
 
     def __init__(self, finding: Finding) -> None:
