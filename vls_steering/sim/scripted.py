@@ -1,4 +1,4 @@
-"""Scripted skills with privileged positions: the teacher of the base policy and the oracle that proves layouts solvable.
+"""Scripted skills with privileged positions: teacher of the base policy, oracle of solvable layouts.
 
 A plan is a dense list of TCP targets, one per policy step, drawn as smooth curves through a few way-points.  Several
 routes lead to the same object, so that a policy trained on the demonstrations has modes to choose from.

@@ -37,6 +37,7 @@ class SceneTruth:
     speeds_m_s: dict[str, float]
     obstacle_touches: int  # physics steps with a contact between the obstacle and the robot or a held object
     robot: RobotState
+    layout: SceneLayout
 
 
 class World:
@@ -137,7 +138,7 @@ class World:
             positions[PLATE] = np.array([*self.layout.plate_xy_m, 0.0])
         if self.layout.obstacle is not None:
             positions[OBSTACLE] = np.array(self.layout.obstacle.centre_m)
-        return SceneTruth(self.stamp_s, positions, speeds, self.obstacle_touches, self.robot_state())
+        return SceneTruth(self.stamp_s, positions, speeds, self.obstacle_touches, self.robot_state(), self.layout)
 
     def full_state(self) -> FloatArray:
         """Everything needed to resume or to render this instant elsewhere: `mjSTATE_INTEGRATION`."""
