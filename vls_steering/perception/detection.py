@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from vls_steering.core.arrays import FloatArray
 from vls_steering.perception.lift import LiftedFrame, MaskImage, PointImage
 from vls_steering.perception.plane import SupportPlane
@@ -16,8 +19,8 @@ UNKNOWN_SHAPE = "thing"
 class Detection:
     """One object in one picture.
 
-    `lower` and `upper` bound what of the object is known to be occupied; they are the whole object's bounds when
-    `complete`, and a part of them when something hides the rest.
+    `lower` and `upper` bound what was seen of it.  A side is free when the object is known to end there, and not free
+    when something hides the rest, or the picture ends.
     """
 
     colour: str
@@ -27,12 +30,17 @@ class Detection:
     points: PointImage = field(repr=False)  # (N, 3) m, base frame
     lower: FloatArray  # (3,) m, base frame
     upper: FloatArray
-    complete: bool
+    free: NDArray[np.bool_]  # (2, 2): [lower, upper] x [x, y]
     grounded: bool  # its lower end reaches the support plane
 
     @property
     def name(self) -> str:
         return f"{self.colour} {self.shape}"
+
+    @property
+    def complete(self) -> bool:
+        """Every side is free: the bounds are the object's own."""
+        return bool(self.free.all())
 
     @property
     def centroid(self) -> FloatArray:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.perception.detection import UNKNOWN_SHAPE, Detection
@@ -19,9 +20,13 @@ class Sighting:
     shape: str
     lower: FloatArray  # (3,) m, base frame
     upper: FloatArray
-    complete: bool
+    free: NDArray[np.bool_]  # (2, 2): [lower, upper] x [x, y]
     grounded: bool
     pixels: int
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.free.all())
 
     @property
     def centroid(self) -> FloatArray:
@@ -62,9 +67,12 @@ def _fuse(group: list[Detection]) -> Sighting:
         weights = np.array([len(d.points) for d in whole], dtype=float)
         lower = np.average([d.lower for d in whole], axis=0, weights=weights)
         upper = np.average([d.upper for d in whole], axis=0, weights=weights)
+        free = np.ones((2, 2), dtype=bool)
     else:
-        lower = np.min([d.lower for d in group], axis=0)
-        upper = np.max([d.upper for d in group], axis=0)
+        lower, lowest = np.min([d.lower for d in group], axis=0), np.argmin([d.lower[:2] for d in group], axis=0)
+        upper, highest = np.max([d.upper for d in group], axis=0), np.argmax([d.upper[:2] for d in group], axis=0)
+        axes = range(2)
+        free = np.array([[group[lowest[i]].free[0, i] for i in axes], [group[highest[i]].free[1, i] for i in axes]])
     upright = [d for d in whole if d.grounded]
     if upright:
         lower[2] = np.mean([d.lower[2] for d in upright])
@@ -76,7 +84,7 @@ def _fuse(group: list[Detection]) -> Sighting:
         best.shape,
         lower,
         upper,
-        complete=bool(whole),
+        free=free,
         grounded=any(d.grounded for d in whole or group),
         pixels=sum(len(d.points) for d in group),
     )

@@ -44,9 +44,6 @@ class SegmentSettings(Settings):
     occluder_m: float = Field(
         0.015, gt=0.0, le=0.2, description="a neighbour this much nearer hides part of the object"
     )
-    occluded_share: float = Field(
-        0.04, ge=0.0, le=1.0, description="share of hidden outline above which a view is partial"
-    )
     robot_margin_m: float = Field(0.02, ge=0.0, le=0.2, description="added around the robot's own volume")
 
 
@@ -55,6 +52,9 @@ class TrackSettings(Settings):
 
     gate_m: float = Field(0.06, gt=0.0, le=1.0, description="largest believable motion between two updates")
     merge_m: float = Field(0.04, gt=0.0, le=0.5, description="gap below which two cameras' views are one object")
+    fragment_m: float = Field(
+        0.012, gt=0.0, le=0.5, description="a piece within this margin of a known object of its colour belongs to it"
+    )
     confirm_updates: int = Field(3, ge=1, le=100, description="updates that a jump or an unnamed thing must persist")
     confirm_spread_m: float = Field(0.025, gt=0.0, le=0.5, description="spread allowed among those updates")
     still_gain: float = Field(0.3, gt=0.0, le=1.0, description="filter gain for an object that does not move")

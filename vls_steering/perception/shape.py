@@ -15,6 +15,7 @@ _ROUND_FILL = 0.875
 _FLAT_M, _PLATE_MIN_M = 0.025, 0.08
 _HAND_SIZED_M = 0.075
 _SQUARE_RATIO, _BRICK_RATIO = 1.30, 2.6
+_SECTORS = 18
 
 
 @dataclass(frozen=True)
@@ -71,3 +72,10 @@ def fit_circle(rim: FloatArray) -> tuple[FloatArray, float]:
             break
         kept = closest
     return np.array([x, y]), radius
+
+
+def disc_share(rim: FloatArray, centre: FloatArray) -> float:
+    """Share of the directions from `centre` (2,) in which there are rim points (N, 2)."""
+    angles = np.arctan2(rim[:, 1] - centre[1], rim[:, 0] - centre[0])
+    sectors = np.unique(np.floor((angles + np.pi) / (2.0 * np.pi) * _SECTORS).astype(int) % _SECTORS)
+    return len(sectors) / _SECTORS

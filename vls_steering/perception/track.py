@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.transform import Rotation
 
@@ -83,7 +84,8 @@ class Tracker:
         """Advance to `stamp_s`; the sightings are everything that the cameras saw at that instant."""
         self._follow_grip(robot, stamp_s)
         pairs = self._associate(sightings)
-        unmatched = [s for i, s in enumerate(sightings) if i not in {index for _, index in pairs}]
+        taken = {index for _, index in pairs}
+        unmatched = [s for i, s in enumerate(sightings) if i not in taken and not self._is_fragment(s)]
         matched = {id(track) for track, _ in pairs}
         for track, index in pairs:
             self._correct(track, sightings[index], robot, stamp_s)
@@ -113,6 +115,15 @@ class Tracker:
             if cost[row, column] < self._settings.gate_m
         ]
 
+    def _is_fragment(self, sighting: Sighting) -> bool:
+        """A piece of a known object that something in front of it cuts off."""
+        margin = self._settings.fragment_m
+        for track in self._tracks:
+            low, high = track.position - 0.5 * track.size - margin, track.position + 0.5 * track.size + margin
+            if track.colour == sighting.colour and (sighting.lower > low).all() and (sighting.upper < high).all():
+                return True
+        return False
+
     def _distance(self, track: Track, sighting: Sighting) -> float:
         if track.colour != sighting.colour:
             return _FAR
@@ -121,31 +132,37 @@ class Tracker:
     def _place(self, track: Track, sighting: Sighting) -> FloatArray:
         """Where the sighting says the track's centre is.
 
-        A whole view says it outright.  A partial view only bounds it: the object, of known size, is moved as little
-        as needed to contain what was seen (a set-membership update).  Height always comes from the top, because the
-        lower end hides first.
+        Along each axis: midway when both sides are free; half the known size from the one free side; and when neither
+        is, the object is moved as little as needed to contain what was seen (a set-membership update).  Height comes
+        from the top, because the lower end hides first.
         """
         if not track.whole_seen:
             return sighting.centroid
         half = 0.5 * track.size
-        whole = self._shows_all(track, sighting)
-        if whole:
-            place = sighting.centroid
-        else:
-            lowest, highest = sighting.upper - half, sighting.lower + half
-            place = np.where(
-                lowest < highest, np.clip(track.position, lowest, highest), 0.5 * (sighting.lower + sighting.upper)
-            )
-        if whole or sighting.upper[2] > track.position[2] + half[2]:
-            place[2] = sighting.upper[2] - half[2]
+        from_upper, from_lower = sighting.upper - half, sighting.lower + half
+        place = np.where(from_upper < from_lower, np.clip(track.position, from_upper, from_lower), sighting.centroid)
+        believable = self._not_too_small(track, sighting)
+        for axis in range(2):
+            lower_free, upper_free = sighting.free[:, axis]
+            if lower_free and upper_free and believable[axis]:
+                place[axis] = sighting.centroid[axis]
+            elif lower_free != upper_free:
+                place[axis] = from_upper[axis] if upper_free else from_lower[axis]
+        if self._shows_all(track, sighting) or sighting.upper[2] > track.position[2] + half[2]:
+            place[2] = from_upper[2]
         return place
 
-    def _shows_all(self, track: Track, sighting: Sighting) -> bool:
-        """A view that claims to be whole but is smaller than the object is known to be is a part of it."""
-        if not (sighting.complete and track.whole_seen):
-            return sighting.complete
+    def _not_too_small(self, track: Track, sighting: Sighting) -> NDArray[np.bool_]:
+        """(2,) per axis: a view smaller than the object is known to be is a part of it, whatever it claims."""
         missing = (track.size - sighting.size)[:2]
-        return bool((missing < np.maximum(self._settings.shrink_m, self._settings.shrink * track.size[:2])).all())
+        believable: NDArray[np.bool_] = missing < np.maximum(
+            self._settings.shrink_m, self._settings.shrink * track.size[:2]
+        )
+        return believable
+
+    def _shows_all(self, track: Track, sighting: Sighting) -> bool:
+        """The sighting measures the whole object."""
+        return sighting.complete and (not track.whole_seen or bool(self._not_too_small(track, sighting).all()))
 
     def _correct(self, track: Track, sighting: Sighting, robot: RobotState, stamp_s: float) -> None:
         settings = self._settings
