@@ -214,6 +214,17 @@ def test_a_stage_change_takes_more_steps_and_few_old_chunks() -> None:
     assert ends_at(policy, turned) == 1
 
 
+def test_a_hand_that_does_not_move_is_started_from_noise_and_a_moving_one_is_not() -> None:
+    policy = fan(1.0, 1.0)
+    after = round(preset("base").stall.after_s / 0.1)
+    stuck = fly(pilot(policy, None, "base"), after + 2)
+    assert [tick for tick, result in enumerate(stuck) if not result.telemetry.warm] == [0, after]
+    assert "stalled" in stuck[after].telemetry.reason
+    made = pilot(policy, None, "base")
+    moving = [made.tick(observe(0.1 * tick, (0.40, 0.0, 0.30 + 0.011 * tick))) for tick in range(after + 2)]
+    assert all(result.telemetry.warm for result in moving[1:])
+
+
 def test_the_gripper_flips_only_when_it_is_clear() -> None:
     widths = np.array([0.07, 0.045, 0.035, 0.045, 0.03, 0.045, 0.05, 0.035])
     closed_after = switched(widths, opened=True)

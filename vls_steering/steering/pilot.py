@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from vls_steering.steering.planner import Outcome, Planner, Query
 from vls_steering.steering.sampler import TickNoise
 from vls_steering.steering.settings import SteeringSettings
 from vls_steering.steering.stages import StageMachine, StageStatus
+from vls_steering.steering.stall import StallWatch
 from vls_steering.steering.stopwatch import Stopwatch
 from vls_steering.steering.strength import strength_share
 from vls_steering.steering.telemetry import SECTIONS, Telemetry, TickResult
@@ -57,6 +59,7 @@ class Pilot:
         self._plan: Plan | None = None
         self._executed: ActionChunk | None = None
         self._recovery = 0
+        self._stall = StallWatch(self._settings.stall)
         self._history: deque[Observation] = deque(maxlen=_HISTORY)
         self.set_program(self._program)
 
@@ -74,7 +77,9 @@ class Pilot:
         self._remember(observation)
         status = self._stages.update(observation) if self._stages is not None else _NO_PROGRAM
         turned, self._turned = self._turned or status.turned, False
-        if turned:
+        if self._stall.stalled(observation) and not status.finished:
+            self._plan, status = None, replace(status, event=status.event or "stalled: starting from noise")
+        if turned or self._plan is None:
             self._recovery = self._settings.recovery_ticks
         outcome: Outcome | None = None
         reason = "the program is finished" if status.finished else ""
@@ -140,7 +145,7 @@ class Pilot:
         opened = opened_at(self._executed, observation)
         chosen = outcome.selection.chosen if outcome is not None else None
         if outcome is None or chosen is None:
-            self._plan, self._recovery = None, self._settings.recovery_ticks
+            self._plan = None
             chunk = hold_chunk(observation, space.horizon, opened, space.step_s, sha256, self._tick)
         else:
             source = ChunkSource.STEERED if steered else ChunkSource.UNSTEERED

@@ -89,6 +89,14 @@ class StageSettings(Settings):
     )
 
 
+class StallSettings(Settings):
+    """When a hand that does not move counts as stuck."""
+
+    after_s: float = Field(2.0, ge=0.2, le=60.0, description="time at rest after which the plan is thrown away")
+    radius_m: float = Field(0.01, ge=0.001, le=0.2, description="movement below this is rest")
+    fingers_m: float = Field(0.005, ge=0.001, le=0.08, description="change of gripper width below this is rest")
+
+
 class SteeringSettings(Settings):
     """One sampler: start -> (denoise -> guide -> step)* -> select."""
 
@@ -96,7 +104,7 @@ class SteeringSettings(Settings):
     warm_steps: int = Field(4, ge=1, le=100, description="denoising steps of a warm tick")
     cold_steps: int = Field(8, ge=1, le=100, description="denoising steps of a cold tick")
     recovery_ticks: int = Field(
-        2, ge=0, le=50, description="ticks with the cold number of steps after a reset, stage change or hold"
+        2, ge=0, le=50, description="ticks with the cold number of steps after a reset, stage change, stall or hold"
     )
     eta: float = Field(0.0, ge=0.0, le=1.0, description="stochasticity of the denoising step: 0 DDIM, 1 ancestral")
     start: StartSettings = StartSettings()
@@ -104,6 +112,7 @@ class SteeringSettings(Settings):
     select: SelectSettings = SelectSettings()
     strength: StrengthSettings = StrengthSettings()
     stages: StageSettings = StageSettings()
+    stall: StallSettings = StallSettings()
 
     @property
     def steers(self) -> bool:
