@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safety.arms import HOME_Q
+from safety.arms import HOME_Q, HOME_TCP, LinearArm
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.safety import FR3_LIMITS, ExecutorSettings, PathCheck, Violation, violations
-from vls_steering.safety.checks import stop_check
+from vls_steering.safety.checks import WORKSPACE_SLACK_M, JointPath, stop_check, workspace_path_check
 from vls_steering.safety.motion import Motion, MotionState
 
 AMBITIOUS = {"velocity_fraction": 0.9, "acceleration_fraction": 0.95, "jerk_fraction": 0.95, "joint_margin_rad": 0.02}
@@ -93,3 +93,37 @@ def test_it_arrives_at_a_target_at_rest_without_overshoot(period_s: float) -> No
         path.append(motion.state.positions)
     assert motion.state.positions == pytest.approx(goal.positions, abs=1e-5)
     assert (np.array(path) <= goal.positions + 1e-4).all()
+
+
+def tcp_path(*heights_m: float) -> JointPath:
+    """A path through points above one another."""
+    arm = LinearArm()
+    rows = np.array([arm.solve(np.array([*HOME_TCP[:2], z]), np.zeros(4), HOME_Q) for z in heights_m])
+    return JointPath(np.arange(len(rows), dtype=float), rows, np.zeros_like(rows), np.zeros_like(rows))
+
+
+@pytest.mark.parametrize(
+    ("heights_m", "objects"),
+    [((0.2, 0.1), False), ((0.2, -0.1), True), ((0.2, -0.1, 0.2), True), ((-0.1, 0.2), False), ((-0.1, -0.2), True)],
+)
+def test_a_path_that_leaves_the_workspace_is_objected_to_and_one_that_comes_back_is_not(
+    heights_m: tuple[float, ...], objects: bool
+) -> None:
+    check = workspace_path_check(LinearArm(), ExecutorSettings())
+    assert (check(tcp_path(*heights_m)) is not None) == objects
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_dive_through_the_table_ends_above_it_only_with_the_guard(guarded: bool) -> None:
+    chosen = ExecutorSettings()
+    guard = workspace_path_check(LinearArm(), chosen)
+    motion = Motion(FR3_LIMITS, chosen, (guard,) if guarded else ())
+    motion.reset(HOME_Q)
+    below = MotionState(tcp_path(-0.1).positions[0], np.zeros(7), np.zeros(7))
+    heights = []
+    for _ in range(150):
+        motion.follow(below)
+        heights.append(LinearArm().tcp_pose(motion.state.positions)[0][2])
+    floor = chosen.workspace_lower_m[2] - WORKSPACE_SLACK_M
+    assert (min(heights) >= floor - 1e-6) == guarded
+    assert min(heights) < 0.03, "the guard does not keep the arm from working close to the table"

@@ -195,9 +195,9 @@ def workspace_path_check(kinematics: Kinematics, settings: ExecutorSettings) -> 
     def check(path: JointPath) -> Finding | None:
         tcp = np.array([kinematics.tcp_pose(q)[0] for q in path.positions])
         outside = np.maximum(lower - tcp, tcp - upper)
-        beyond = outside - np.where(outside[0] > 0, outside[0] + WORKSPACE_SLACK_M, 0.0)
+        beyond = outside - np.maximum(outside[0], 0.0)
         sample, axis = np.unravel_index(int(beyond.argmax()), beyond.shape)
-        if beyond[sample, axis] <= 0:
+        if beyond[sample, axis] <= 1e-9:
             return None
         return Finding(ReasonCode.WORKSPACE, f"the motion would pass {'xyz'[axis]} = {tcp[sample, axis]:.3f} m")
 

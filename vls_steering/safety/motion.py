@@ -14,7 +14,7 @@ import numpy as np
 from ruckig import ControlInterface, InputParameter, OutputParameter, Result, Ruckig, Synchronization, Trajectory
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.safety.checks import JointPath, PathCheck
+from vls_steering.safety.checks import Finding, JointPath, PathCheck
 from vls_steering.safety.limits import DOF, ArmLimits
 from vls_steering.safety.settings import ExecutorSettings
 
@@ -53,11 +53,13 @@ class _Stop:
         self._elapsed_s += duration_s
         return MotionState(*(np.array(row) for row in self._trajectory.at_time(self._elapsed_s)))
 
-    def path(self) -> JointPath:
-        """The whole manoeuvre as a few samples, its end included."""
+    def path_from(self, state: MotionState, period_s: float) -> JointPath:
+        """The period that leads here from `state`, then the whole manoeuvre as a few samples, its end included."""
         times = _STOP_SAMPLES * self._trajectory.duration
-        rows = np.array([self._trajectory.at_time(t) for t in times])
-        return JointPath(times, rows[:, 0], rows[:, 1], rows[:, 2])
+        rows = np.array(
+            [(state.positions, state.velocities, state.accelerations), *map(self._trajectory.at_time, times)]
+        )
+        return JointPath(np.concatenate([[-period_s], times]), rows[:, 0], rows[:, 1], rows[:, 2])
 
 
 class Motion:
@@ -114,7 +116,7 @@ class Motion:
         candidate = self._towards(target)
         if candidate is not None:
             stop = self._plan_stop(candidate)
-            if stop is not None and not any(guard(stop.path()) for guard in self._guards):
+            if stop is not None and self._objection(stop.path_from(self._state, self._period_s)) is None:
                 self._state, self._stop = candidate, stop
                 return True
         self.brake()
@@ -126,6 +128,9 @@ class Motion:
             self._state = MotionState(self._state.positions, np.zeros(DOF), np.zeros(DOF))
             return
         self._state = self._stop.advance(self._period_s)
+
+    def _objection(self, path: JointPath) -> Finding | None:
+        return next((finding for guard in self._guards if (finding := guard(path)) is not None), None)
 
     def _towards(self, target: MotionState) -> MotionState | None:
         state = self._state
