@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 from torch import Tensor
 
+from vls_steering.rewards.grasp import carried, gripped_by_then, still_held
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.rewards.semantics import Semantics
-
-# How much wider than the held object the fingers are told to open before it is out of the hand.
-RELEASE_GAP_M = 0.02
 
 
 class Context:
@@ -21,11 +17,33 @@ class Context:
         self.rollout = rollout
         self.scene = scene
         self.semantics = semantics
+        self._positions: dict[str, Tensor] = {}
+        self._in_hand: dict[str, Tensor] = {}
 
     def position(self, name: str) -> Tensor:
-        """(K or 1, H or 1, 3) m: where the object is at each step; the held one is carried by the hand."""
-        now = self.scene.positions[self.scene.index[name]].reshape(1, 1, 3)
-        return now + self.carried if name == self.scene.held else now
+        """(K or 1, H or 1, 3) m: where the object is at each step; the hand carries what it holds or grips."""
+        if name not in self._positions:
+            now = self.scene.positions[self.scene.index[name]].reshape(1, 1, 3)
+            if self._movable(name):
+                now = now + carried(self.rollout, self.scene.tcp, self.in_hand(name))
+            self._positions[name] = now
+        return self._positions[name]
+
+    def in_hand(self, name: str) -> Tensor:
+        """(K, H) in [0, 1]: the object is in the hand, by measurement at the start and by prediction from then on."""
+        if name not in self._in_hand:
+            if name == self.scene.held:
+                self._in_hand[name] = still_held(self.rollout, self.scene.gripper_width)
+            elif self._movable(name):
+                at, size = self.scene.positions[self.scene.index[name]], self.size(name)
+                self._in_hand[name] = gripped_by_then(self.rollout, at, size[:2].amin())
+            else:
+                self._in_hand[name] = torch.zeros_like(self.rollout.gripper_width)
+        return self._in_hand[name]
+
+    def _movable(self, name: str) -> bool:
+        # One hand: while it holds something, nothing else moves.
+        return name == self.scene.held or (self.scene.held is None and name in self.scene.graspable)
 
     def size(self, name: str) -> Tensor:
         """(3,) m, axis-aligned extents."""
@@ -34,19 +52,6 @@ class Context:
     def top(self, name: str) -> Tensor:
         """Height of an object's upper face at each step, m, base frame."""
         return self.position(name)[..., 2] + self.size(name)[2] / 2
-
-    @cached_property
-    def attachment(self) -> Tensor:
-        """(K, H) in [0, 1]: the held object is still in the hand; once let go it stays let go."""
-        closed = (self.scene.gripper_width + RELEASE_GAP_M - self.rollout.gripper_width) / RELEASE_GAP_M
-        return torch.cummin(closed.clamp(0.0, 1.0), dim=1).values
-
-    @cached_property
-    def carried(self) -> Tensor:
-        """(K, H, 3) m: how far the held object has moved from where it is now."""
-        before = self.scene.tcp.expand(self.rollout.tcp.shape[0], 1, 3)
-        steps = torch.diff(self.rollout.tcp, dim=1, prepend=before)
-        return torch.cumsum(self.attachment.unsqueeze(-1) * steps, dim=1)
 
     def spread(self, values: Tensor) -> Tensor:
         """Expand to (K, H)."""

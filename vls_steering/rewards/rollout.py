@@ -17,6 +17,8 @@ HOLD_RADIUS_M = 0.04
 # ... and the gripper says so, or stopped at a width that fits the object.
 HOLD_WIDTH_TOLERANCE_M = 0.006
 HOLD_MIN_WIDTH_M = 0.008
+# What is taller stands there as an obstacle and is not picked up.
+GRASPABLE_HEIGHT_M = 0.12
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,12 @@ class Scene:
     def index(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.names)}
 
+    @cached_property
+    def graspable(self) -> frozenset[str]:
+        """Names of the objects that fit between the fingers and are not posts."""
+        fits = (self.sizes[:, :2].amin(-1) < GRIPPER_OPEN_M) & (self.sizes[:, 2] <= GRASPABLE_HEIGHT_M)
+        return frozenset(name for name, yes in zip(self.names, fits.tolist(), strict=True) if yes)
+
     def at_rest(self) -> Rollout:
         """The rollout that stays where the hand is now: one particle, one step, at the present."""
         width = self.tcp.new_full((1, 1), self.gripper_width)
@@ -99,7 +107,7 @@ def held_object(observation: Observation) -> str | None:
 
 
 def _graspable(point: Keypoint) -> bool:
-    return float(point.size[:2].min()) < GRIPPER_OPEN_M
+    return float(point.size[:2].min()) < GRIPPER_OPEN_M and float(point.size[2]) <= GRASPABLE_HEIGHT_M
 
 
 def _width_fits(width_m: float, point: Keypoint) -> bool:

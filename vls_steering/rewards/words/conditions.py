@@ -33,15 +33,13 @@ _ON_HEIGHT_TOLERANCE_M = 0.02
 
 
 def _grasped(context: Context, name: str) -> Tensor:
-    if context.scene.held == name:
-        return context.attachment - 0.5
-    return -(safe_norm(context.rollout.tcp - context.position(name)) + _GRASP_STEP_M) / LENGTH.reference
+    in_hand = context.in_hand(name)
+    lacking = (safe_norm(context.rollout.tcp - context.position(name)) + _GRASP_STEP_M) / LENGTH.reference
+    return 0.5 * in_hand - (1.0 - in_hand) * lacking
 
 
 def _released(context: Context, name: str) -> Tensor:
-    if context.scene.held == name:
-        return 0.5 - context.attachment
-    return context.spread(context.constant(0.5))
+    return 0.5 - context.in_hand(name)
 
 
 def _on(context: Context, name: str, support: str) -> Tensor:
