@@ -1,14 +1,30 @@
-"""The command line: `vls`."""
+"""The command line: `vls`.  Each command only translates arguments; the work is in the rooms, imported when needed."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from vls_steering import __version__
+from vls_steering.core.errors import ExitCode, VlsError
 
-app = typer.Typer(name="vls", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    name="vls",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Exit codes: 0 success, 2 bad arguments, 3 refused, 4 task failed, 5 safety stop.",
+)
+
+DEMO_INSTRUCTION = "pick up the green cylinder but stay clear of the purple box"
+
+Out = Annotated[Path, typer.Option("--out", help="File to write.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of scene, sensor noise and sampler.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes to use.")]
+PolicyPath = Annotated[Path | None, typer.Option("--policy", help="Checkpoint; default: the one that ships.")]
 
 
 def _print_version(asked: bool) -> None:
@@ -26,6 +42,163 @@ def root(
     """Make a frozen robot policy obey a sentence."""
 
 
+@app.command()
+def demo(
+    instruction: Annotated[str, typer.Option(help="What the arm should do, in plain words.")] = DEMO_INSTRUCTION,
+    scene: Annotated[str, typer.Option(help="Scene to draw: play or obstacle.")] = "obstacle",
+    seed: Seed = 7,
+    vlm: Annotated[str, typer.Option(help="Who writes the reward program: offline, replay or openai.")] = "offline",
+    base_url: Annotated[str, typer.Option(help="OpenAI-compatible server, for --vlm openai.")] = "",
+    model: Annotated[str, typer.Option(help="Model name, for --vlm openai.")] = "",
+    replay: Annotated[str, typer.Option(help="File of recorded answers, for --vlm replay.")] = "",
+    robot: Annotated[str, typer.Option(help="Robot back end.")] = "sim",
+    policy: PolicyPath = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/<stamp>.")] = None,
+    headless: Annotated[bool, typer.Option("--headless", help="Do not open report and video at the end.")] = False,
+) -> None:
+    """One instruction from camera to set-point, over real ROS 2 nodes; leaves a report and a video.
+
+    Example: vls demo --headless --scene play --instruction "put the red cube on the plate"
+    """
+    from vls_steering.nodes.demo import DemoOptions, run_demo
+
+    options: dict[str, Any] = {
+        "instruction": instruction,
+        "scene": scene,
+        "seed": seed,
+        "vlm": vlm,
+        "base_url": base_url,
+        "model": model,
+        "replay": replay,
+        "robot": robot,
+        "policy": policy,
+        "out": out,
+        "headless": headless,
+    }
+    raise typer.Exit(int(run_demo(DemoOptions(**options))))
+
+
+@app.command()
+def run(
+    scene: Annotated[str, typer.Option(help="Scene of the simulation; default: the parameter file's.")] = "",
+    seed: Annotated[int, typer.Option(help="Seed; -1: the parameter file's.")] = -1,
+    vlm: Annotated[str, typer.Option(help="Back end that writes reward programs.")] = "",
+    robot: Annotated[str, typer.Option(help="Robot back end.")] = "sim",
+    namespace: Annotated[str, typer.Option(help="Namespace of every node.")] = "",
+    params_file: Annotated[str, typer.Option(help="Parameter file; default: config/vls.yaml.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for logs.")] = Path("runs/node_set"),
+) -> None:
+    """Start every node without ros2 launch; Ctrl-C stops the arm, then the nodes in reverse order."""
+    from vls_steering.core.config import parse_settings
+    from vls_steering.nodes.node_set import Deployment
+    from vls_steering.nodes.supervisor import run_node_set
+
+    values = {
+        "scene": scene,
+        "seed": seed,
+        "vlm": vlm,
+        "robot": robot,
+        "namespace": namespace,
+        "params_file": params_file,
+    }
+    raise typer.Exit(run_node_set(parse_settings(Deployment, values, "vls run"), out))
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="quick, undirected, grasp or perception.")],
+    out: Out,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes per task and method (trials per object).")] = 20,
+    seed: Seed = 0,
+    methods: Annotated[str, typer.Option(help="Comma-separated presets; default: the benchmark's.")] = "",
+    jobs: Jobs = 2,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    privileged: Annotated[
+        bool, typer.Option("--privileged", help="Keypoints from the simulator; marked so in the output.")
+    ] = False,
+    policy: PolicyPath = None,
+) -> None:
+    """Measure: success with Wilson intervals, grasp holding, or perception errors.
+
+    Example: vls bench quick --episodes 20 --seed 1000 --out runs/quick.json
+    """
+    from vls_steering.bench.commands import bench_command
+
+    selected = tuple(method.strip() for method in methods.split(",") if method.strip())
+    bench_command(name, out, episodes, seed, selected, jobs, resume, privileged, policy)
+
+
+@app.command()
+def collect(
+    out: Out,
+    attempts: Annotated[int, typer.Option(min=1, help="Demonstrations to attempt.")] = 3700,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first demonstration.")] = 100_000,
+    jobs: Jobs = 2,
+) -> None:
+    """Record scripted demonstrations for the base policy."""
+    from vls_steering.bench.progress import Progress
+    from vls_steering.sim.collect import collect as collect_demonstrations
+
+    with Progress("collect", attempts) as progress:
+        kept = collect_demonstrations(seed, attempts, out, jobs, progress.jump)
+    typer.echo(f"kept {kept} of {attempts} demonstrations in {out}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def train(context: typer.Context) -> None:
+    """Train the base policy on demonstrations; `vls train --help` lists every option."""
+    from vls_steering.policies.train import main as train_main
+
+    train_main(context.args)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="Reward program (.json or .yaml).")],
+    scene: Annotated[str, typer.Option(help="Check the names against this scene's objects too.")] = "",
+    seed: Seed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
+) -> None:
+    """Say whether a reward program may steer the arm: exit 0 accepted, 3 rejected with reasons."""
+    import json
+
+    from vls_steering.rewards.report import check_file
+
+    report = check_file(file, _scene_keypoints(scene, seed) if scene else None)
+    typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.render())
+    raise typer.Exit(int(report.exit_code))
+
+
+def _scene_keypoints(scene: str, seed: int) -> Any:
+    from vls_steering.sim.privileged import true_keypoints
+    from vls_steering.sim.scenes import draw_layout
+    from vls_steering.sim.world import World
+
+    return true_keypoints(World(draw_layout(scene, seed)).truth())
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: libraries, rendering, ROS 2, model files, policy; says what to do about each fault."""
+    from vls_steering.doctor import examine
+
+    findings = examine()
+    for finding in findings:
+        typer.echo(finding.line())
+    raise typer.Exit(int(ExitCode.SUCCESS if all(f.ok for f in findings) else ExitCode.INTERNAL_ERROR))
+
+
 def main() -> None:
     """Entry point of the `vls` console script."""
-    app()
+    try:
+        app()
+    except VlsError as error:
+        typer.echo(f"vls: {error}", err=True)
+        sys.exit(int(error.exit_code))
+    except KeyboardInterrupt:
+        typer.echo("vls: interrupted", err=True)
+        sys.exit(int(ExitCode.INTERRUPTED))
+
+
+if __name__ == "__main__":
+    main()

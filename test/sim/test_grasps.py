@@ -8,8 +8,8 @@ import pytest
 from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.sim.grasp_trials import GraspTrials
 from vls_steering.sim.objects import GRASPABLES
-from vls_steering.sim.world import World
 from vls_steering.sim.scenes import draw_layout
+from vls_steering.sim.world import World
 
 
 @pytest.fixture(scope="module")

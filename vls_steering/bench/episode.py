@@ -98,7 +98,7 @@ class EpisodeRunner:
         keypoints = self._settle(eyes)
         if spec.instruction is not None:
             try:
-                pilot.set_program(plan(PlanRequest(spec.instruction, keypoints), OfflineGrammar()).compiled)
+                pilot.set_program(plan(PlanRequest(spec.instruction, keypoints), OfflineGrammar()))
             except Refusal as refusal:
                 return record.result(success=False, refusal=str(refusal), world=world, executor=executor)
         success = False

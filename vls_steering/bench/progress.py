@@ -49,3 +49,11 @@ class Progress:
             elapsed_s = time.monotonic() - self._start_s
             outcome = "ok" if ok else "failed"
             print(f"{self._title} {self._done}/{self._total} {elapsed_s:.0f} s {note} {outcome}", file=sys.stderr)
+
+    def jump(self, done: int, good: int) -> None:
+        """So many units are finished by now, so many of them well."""
+        self._done, self._good = done, good
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, note=f"{good} kept")
+        else:
+            print(f"{self._title} {done}/{self._total} kept {good}", file=sys.stderr)
