@@ -83,8 +83,8 @@ MANAGER = NodeEntry("manager", from_deployment={"autostart": "autostart", "robot
 
 NODES: tuple[NodeEntry, ...] = (
     NodeEntry("sim_bridge", from_deployment={"scene": "scene", "seed": "seed"}, robots=("sim",)),
-    NodeEntry("executor", after=("sim_bridge",)),
-    NodeEntry("camera", after=("sim_bridge",), from_deployment={"scene": "scene", "seed": "seed"}),
+    NodeEntry("executor", after=("sim_bridge",), from_deployment={"robot": "robot"}),
+    NodeEntry("camera", after=("sim_bridge",), from_deployment={"seed": "seed"}),
     NodeEntry("perception", after=("camera",), from_deployment={"seed": "seed"}),
     NodeEntry("vlm", after=("perception",), from_deployment={"back_end": "vlm"}),
     NodeEntry("policy", after=("perception", "executor", "vlm"), from_deployment={"seed": "seed"}),

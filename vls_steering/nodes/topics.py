@@ -73,6 +73,7 @@ JOINT_STATES: Topic[Any] = Topic("joint_states", JointState, SENSOR)
 GRIPPER_GRASPED: Topic[Any] = Topic("gripper/is_grasped", Bool, LATCHED)
 # Everything MuJoCo needs to draw the instant elsewhere, so that rendering never delays the physics.
 SIM_STATE: Topic[Any] = Topic("sim/state", Float64MultiArray, SENSOR)
+SIM_LAYOUT: Topic[Any] = Topic("sim/layout", String, LATCHED)
 ESTOP: Topic[Any] = Topic("estop", Bool, LATCHED)
 
 INSTRUCTION: Topic[Any] = Topic("instruction", String, LATCHED)
@@ -90,5 +91,9 @@ SET_POINT: Topic[Any] = Topic("executor/set_point", SetPoint, COMMAND)
 # Services of std_srvs/Trigger.
 ARM_SERVICE = "executor/arm"
 HOLD_SERVICE = "executor/hold"
+SIM_RESET_SERVICE = "sim/reset"
+PERCEPTION_RESET_SERVICE = "perception/reset"
+# Service of std_srvs/SetBool: engaged while true.
+ESTOP_SERVICE = "executor/estop"
 # Action of vls_steering/RunTask.
 RUN_TASK_ACTION = "run_task"

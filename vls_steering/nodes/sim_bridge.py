@@ -1,0 +1,165 @@
+"""The simulated world as a robot: set-points in, joint states, grasp and /clock out.
+
+Lock-step: after period k the world waits for the executor's set-point of period k, so that on a loaded machine the
+world does not run away from the loop that controls it.  The wait is bounded in wall time, and an executor that missed
+it once is not waited for again until it speaks; then the world runs freely, as a real one would.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import Literal
+
+from pydantic import Field
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool, Float64MultiArray, String
+
+from vls_steering.core.config import Settings
+from vls_steering.msg import SetPoint as SetPointMessage
+from vls_steering.nodes import topics
+from vls_steering.nodes.base import NodeDefinition, RoomNode
+from vls_steering.nodes.conversions import joint_state_message, set_point_of, stamp_seconds, time_message
+from vls_steering.nodes.run import run_node
+from vls_steering.nodes.sim_layout import layout_text
+from vls_steering.sim.layout import SceneLayout
+from vls_steering.sim.oracle import Oracle
+from vls_steering.sim.scenes import draw_layout
+from vls_steering.sim.tasks import Skill, SkillKind
+from vls_steering.sim.world import World
+
+PERIOD_S = 0.01
+
+
+class SimBridgeSettings(Settings):
+    scene: Literal["play", "training", "obstacle"] = Field("play", description="scene whose layout is drawn")
+    seed: int = Field(0, ge=0, description="seed of the layout")
+    target: str = Field("red cube", description="object that an obstacle scene puts its obstacle before")
+    real_time_factor: float = Field(1.0, gt=0.0, le=100.0, description="fastest pace of the world, 1 = real time")
+    lockstep_timeout_s: float = Field(
+        0.05, ge=0.0, le=1.0, description="longest wall time to wait for the set-point of a period; 0 = never wait"
+    )
+    state_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of sim/state, what the camera node draws")
+
+
+class SimBridgeBody:
+    """Owns the world; steps it on a thread of its own while active."""
+
+    def __init__(self, node: RoomNode, settings: SimBridgeSettings) -> None:
+        self._node, self._settings = node, settings
+        self._world = World(draw_layout(settings.scene, settings.seed, settings.target))
+        self._lock = threading.Lock()  # the world belongs to one thread at a time
+        self._joint_states = node.publisher(topics.JOINT_STATES)
+        self._grasped = node.publisher(topics.GRIPPER_GRASPED)
+        self._clock = node.publisher(topics.CLOCK)
+        self._states = node.publisher(topics.SIM_STATE)
+        self._layouts = node.publisher(topics.SIM_LAYOUT)
+        self._set_world(self._proven_layout())
+
+    def start(self) -> None:
+        self._arrived = threading.Condition()
+        self._set_point: SetPointMessage | None = None
+        self._in_lockstep = self._ending = False
+        self._holds: bool | None = None
+        self._node.subscribe(topics.SET_POINT, self._receive)
+        self._node.serve_trigger(topics.SIM_RESET_SERVICE, self._reset)
+        self._thread = threading.Thread(target=self._run, name="physics", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        with self._arrived:
+            self._ending = True
+            self._arrived.notify_all()
+        self._thread.join()
+
+    def tear_down(self) -> None:
+        pass
+
+    # The physics thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._pace()
+        except Exception as error:  # noqa: BLE001 - the border of the thread: the node must learn of it
+            self._node.fail(error)
+
+    def _pace(self) -> None:
+        wall_period_s = PERIOD_S / self._settings.real_time_factor
+        every = max(1, round(1 / (self._settings.state_hz * PERIOD_S)))
+        due_s, period = time.monotonic(), 0
+        while not self._ending:
+            time.sleep(max(0.0, due_s - time.monotonic()))
+            # At most one period is caught up with: sleeping is inexact, but the world never races.
+            due_s = max(due_s, time.monotonic() - wall_period_s) + wall_period_s
+            with self._lock:
+                stamp_s = self._advance(with_state=period % every == 0)
+            self._await_set_point(stamp_s)
+            period += 1
+
+    def _advance(self, with_state: bool) -> float:
+        message = self._set_point
+        if message is not None:
+            self._world.apply(set_point_of(message))
+        self._world.step(PERIOD_S)
+        robot = self._world.robot_state()
+        self._joint_states.publish(joint_state_message(robot))
+        if robot.gripper_holds != self._holds:
+            self._holds = robot.gripper_holds
+            self._grasped.publish(Bool(data=self._holds))
+        if with_state:
+            self._states.publish(Float64MultiArray(data=self._world.full_state()))
+        # The clock comes last: who wakes up by it finds the measurements of that instant.
+        self._clock.publish(Clock(clock=time_message(robot.stamp_s)))
+        return robot.stamp_s
+
+    def _await_set_point(self, stamp_s: float) -> None:
+        timeout_s = self._settings.lockstep_timeout_s
+        if not self._in_lockstep or timeout_s == 0:
+            return
+        with self._arrived:
+            in_time = self._arrived.wait_for(lambda: self._ending or self._is_answered(stamp_s), timeout_s)
+        self._in_lockstep = bool(in_time)
+
+    def _is_answered(self, stamp_s: float) -> bool:
+        message = self._set_point
+        return message is not None and stamp_seconds(message.header.stamp) > stamp_s - 0.5 * PERIOD_S
+
+    # The node's thread -----------------------------------------------------------------------------------------------
+
+    def _receive(self, message: SetPointMessage) -> None:
+        with self._arrived:
+            self._set_point = message
+            self._in_lockstep = True
+            self._arrived.notify_all()
+
+    def _reset(self) -> str:
+        """Put everything back; time goes on, so that no clock in the graph goes back."""
+        with self._lock:
+            stamp_s = self._world.stamp_s
+            self._world.reset(self._world.layout)
+            self._world.data.time = stamp_s
+            self._set_point = None
+        return f"{self._settings.scene} layout of seed {self._settings.seed} is drawn again; arm the executor"
+
+    def _set_world(self, layout: SceneLayout) -> None:
+        self._world.reset(layout)
+        self._layouts.publish(String(data=layout_text(layout)))
+
+    def _proven_layout(self) -> SceneLayout:
+        """In an obstacle scene only a layout that a scripted arm has solved is fair to ask for."""
+        s = self._settings
+        if s.scene != "obstacle":
+            return draw_layout(s.scene, s.seed, s.target)
+        return Oracle(self._world).draw_solvable(s.scene, s.seed, Skill(SkillKind.LIFT, s.target))
+
+
+NODE = NodeDefinition("sim_bridge", SimBridgeSettings, SimBridgeBody)
+
+
+def main() -> int:
+    return run_node(NODE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

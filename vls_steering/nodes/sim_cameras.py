@@ -1,0 +1,64 @@
+"""Cameras of the simulated world, rendered in this process so that no picture ever delays the physics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from std_msgs.msg import Float64MultiArray, String
+
+from vls_steering.nodes import topics
+from vls_steering.nodes.base import RoomNode
+from vls_steering.nodes.camera_source import Deliver
+from vls_steering.nodes.sim_layout import layout_of
+from vls_steering.sim.cameras import CameraRig
+from vls_steering.sim.layout import SceneLayout
+from vls_steering.sim.world import World
+
+STATE_HZ = 20.0
+
+
+class SimCameras:
+    """CameraSource that draws the states the sim bridge publishes, each camera at its own rate.
+
+    The layout comes from the bridge as well: the two can never disagree about what stands on the table.
+    """
+
+    def __init__(self, node: RoomNode, rates_hz: Mapping[str, float], seed: int) -> None:
+        self._node, self._seed = node, seed
+        self._periods_s = {camera: 1.0 / rate for camera, rate in rates_hz.items() if rate > 0}
+        self._layout: SceneLayout | None = None
+        self._rig: CameraRig | None = None
+
+    def start(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self._due_s = dict.fromkeys(self._periods_s, 0.0)
+        self._node.subscribe(topics.SIM_LAYOUT, self._set_layout)
+        self._node.subscribe(topics.SIM_STATE, self._draw, STATE_HZ)
+
+    def stop(self) -> None:
+        """The node closes the subscriptions."""
+
+    def close(self) -> None:
+        if self._rig is not None:
+            self._rig.close()
+        self._rig = self._layout = None
+
+    def _set_layout(self, message: String) -> None:
+        layout = layout_of(message.data)
+        if layout != self._layout:
+            self.close()
+            self._rig, self._layout = CameraRig(World(layout), self._seed), layout
+
+    def _draw(self, message: Float64MultiArray) -> None:
+        if self._rig is None:
+            return
+        state = np.asarray(message.data)
+        stamp_s = float(state[0])  # mjSTATE_INTEGRATION begins with the time
+        for camera, period_s in self._periods_s.items():
+            early_s = self._due_s[camera] - stamp_s
+            # A due time far ahead belongs to a clock that was set back.
+            if 1e-6 < early_s <= period_s:
+                continue
+            self._due_s[camera] = stamp_s + period_s
+            self._deliver(self._rig.render(state, camera))
