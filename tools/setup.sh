@@ -63,6 +63,14 @@ install_torch() { # plain torch is the CUDA build: 3 GB that a machine without a
   fi
 }
 
+install_ros() { # before the package: its build needs them, and without build isolation pip does not install them first
+  local runtime
+  mapfile -t runtime < <("$venv/bin/python" -c '
+import tomllib, pathlib
+print(*tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]["optional-dependencies"]["ros"], sep="\n")')
+  "$venv/bin/pip" install -c constraints.txt -r requirements/ros-build.txt "${runtime[@]}"
+}
+
 install_package() { # editable: an edit counts at once.  The interfaces are generated into the checkout.
   AMENT_PREFIX_PATH="$PWD/$venv" "$venv/bin/pip" install -c constraints.txt --no-build-isolation \
     -e '.[ros,sim,bench,openai,dev]'
@@ -79,10 +87,10 @@ mkdir -p "$venv"
 echo "Setting up $venv with $("$python" --version)"
 check_system
 [ -x "$venv/bin/pip" ] || stage "virtual environment" "$python" -m venv "$venv"
-pip=("$venv/bin/pip" install --disable-pip-version-check -c constraints.txt)
+export PIP_DISABLE_PIP_VERSION_CHECK=1
 stage "torch" install_torch
-stage "build tools" "${pip[@]}" -r requirements/ros-build.txt
-stage "packages, ROS 2 and the messages" install_package
+stage "ROS 2" install_ros
+stage "packages and messages" install_package
 stage "robot model" "$venv/bin/pip" install --no-deps -r requirements/assets.txt
 stage "check" check_result
 echo "Ready after $((SECONDS - started)) s."
