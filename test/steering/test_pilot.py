@@ -12,7 +12,7 @@ from steering.worlds import SPACE, Wish, Wishes, fan, mode_goal, observe
 
 from vls_steering.core.errors import ConfigurationError, StreamFault
 from vls_steering.core.types import GRIPPER_OPEN_M, ChunkSource, Observation
-from vls_steering.policies.analytic import MixturePolicy, make_fan
+from vls_steering.policies.analytic import GaussianMixture, MixturePolicy, make_fan
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.steering import PRESETS, Pilot, SteeringSettings, TickResult, preset
 from vls_steering.steering.chunks import switched
@@ -212,6 +212,20 @@ def test_a_stage_change_takes_more_steps_and_few_old_chunks() -> None:
     assert turned.telemetry.nfe == preset("ours").cold_steps
     assert (turned.telemetry.levels < 1.0).sum() <= 3
     assert ends_at(policy, turned) == 1
+
+
+def test_a_plan_that_the_observation_contradicts_is_given_up_within_the_tick() -> None:
+    """The world moves the policy's only mode to the other side; a single warm lineage must follow."""
+    both = make_fan(SPACE, reach_m=0.2, weights=(1.0, 1.0))
+    sides = [GaussianMixture(torch.zeros(1), both.mixture.means[[m]], both.mixture.stds[[m]]) for m in (0, 1)]
+    policy = MixturePolicy(sides[0], SPACE)
+    made = pilot(policy, None, "base")
+    assert ends_at(both, fly(made, 4)[-1]) == 0
+    policy.mixture = sides[1]
+    after = fly(made, 1, start=4)[0]
+    assert after.telemetry.warm
+    assert after.telemetry.jumped == 1
+    assert ends_at(both, after) == 1
 
 
 def test_a_hand_that_does_not_move_is_started_from_noise_and_a_moving_one_is_not() -> None:

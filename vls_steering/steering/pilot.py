@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import replace
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -163,9 +165,7 @@ class Pilot:
     def _telemetry(
         self, chunk: ActionChunk, status: StageStatus, outcome: Outcome | None, reason: str, watch: Stopwatch
     ) -> Telemetry:
-        chosen = outcome.selection.chosen if outcome is not None else None
-        guided = self._stages is not None and self._settings.guide.mode != "off" and outcome is not None
-        samples = outcome.samples if outcome is not None else None
+        guided = outcome is not None and self._stages is not None and self._settings.guide.mode != "off"
         return Telemetry(
             tick=self._tick,
             stage=status.index,
@@ -174,21 +174,60 @@ class Pilot:
             progress=status.progress,
             finished=status.finished,
             strength=strength_share(status.progress, self._settings.strength) if guided else 0.0,
-            nfe=samples.steps if samples is not None else 0,
-            network_rows=samples.steps * self._settings.particles if samples is not None else 0,
-            levels=_array(samples.level) if samples is not None else np.zeros(0),
-            shift_m=float(samples.shift_m.mean()) if samples is not None else 0.0,
             steered=chunk.source is ChunkSource.STEERED,
             share_steered=self._steered / (self._tick + 1),
-            warm=bool(samples.start.warm.any()) if samples is not None else False,
-            jumped=samples.jumped if samples is not None else 0,
-            admissible=len(outcome.selection.order) if outcome is not None else 0,
-            best_score=float(outcome.reward[chosen]) if outcome is not None and chosen is not None else float("nan"),
-            margin=outcome.selection.margin if outcome is not None else 0.0,
-            safety_m=float(outcome.safety_m[chosen]) if outcome is not None and chosen is not None else float("nan"),
             reason=reason or status.event,
             durations_ms=watch.durations_ms(*SECTIONS),
+            **_figures(outcome),
         )
+
+
+class _Figures(TypedDict):
+    """The part of the telemetry that the sampler knows."""
+
+    nfe: int
+    network_rows: int
+    levels: FloatArray
+    shift_m: float
+    warm: bool
+    jumped: int
+    admissible: int
+    best_score: float
+    margin: float
+    safety_m: float
+
+
+def _figures(outcome: Outcome | None) -> _Figures:
+    """Figures of the sampler; zeros when it did not run, NaN for a chosen candidate that does not exist."""
+    best_score = safety_m = math.nan
+    if outcome is None:
+        return _Figures(
+            nfe=0,
+            network_rows=0,
+            levels=np.zeros(0),
+            shift_m=0.0,
+            warm=False,
+            jumped=0,
+            admissible=0,
+            best_score=best_score,
+            margin=0.0,
+            safety_m=safety_m,
+        )
+    samples, selection = outcome.samples, outcome.selection
+    if selection.chosen is not None:
+        best_score, safety_m = float(outcome.reward[selection.chosen]), float(outcome.safety_m[selection.chosen])
+    return _Figures(
+        nfe=samples.steps,
+        network_rows=samples.steps * len(samples.level),
+        levels=_array(samples.level),
+        shift_m=float(samples.shift_m.mean()),
+        warm=bool(samples.start.warm.any()),
+        jumped=samples.jumped,
+        admissible=len(selection.order),
+        best_score=best_score,
+        margin=selection.margin,
+        safety_m=safety_m,
+    )
 
 
 def _rejection(outcome: Outcome) -> str:
