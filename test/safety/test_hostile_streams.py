@@ -80,7 +80,7 @@ def endure(cell: Cell, stream: list[dict[str, object]]) -> None:
 
 @pytest.mark.parametrize("period_s", [0.01, 0.001])
 @given(stream=st.lists(chunks(), min_size=1, max_size=10))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_stream_of_chunks_breaks_a_limit(period_s: float, stream: list[dict[str, object]]) -> None:
     cell = Cell(control_period_s=period_s)
     endure(cell, stream)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from ruckig import RuckigError
 from safety.arms import HOME_Q, HOME_TCP, LinearArm
 
 from vls_steering.core.arrays import FloatArray
@@ -54,7 +55,9 @@ def drive(
     patience=st.sampled_from([1, 5, 30, 300]),
     corner=st.lists(st.integers(0, 2), min_size=7, max_size=7),
 )
-@settings(max_examples=40, deadline=None)
+# ruckig once gave up here for one period.
+@example(seed=7021, spread=-0.5, speed=5.0, patience=300, corner=[1, 0, 1, 2, 2, 0, 0])
+@settings(max_examples=30, deadline=None)
 def test_no_target_breaks_a_limit(
     period_s: float, seed: int, spread: float, speed: float, patience: int, corner: list[int]
 ) -> None:
@@ -79,6 +82,27 @@ def test_a_target_that_is_not_a_number_brakes(period_s: float) -> None:
     motion, found = drive([goal] * 40 + [broken] * 260, period_s, HOME_Q)
     assert found == ()
     assert np.isfinite(motion.state.positions).all()
+
+
+class Quitter:
+    """A ruckig that gives up."""
+
+    def update(self, given: object, output: object) -> None:
+        raise RuckigError("error in step 1")
+
+
+def test_a_period_in_which_ruckig_gives_up_is_a_period_of_braking() -> None:
+    chosen = ExecutorSettings()
+    motion = Motion(FR3_LIMITS, chosen, (stop_check(FR3_LIMITS, chosen),))
+    motion.reset(HOME_Q)
+    goal = MotionState(HOME_Q + 0.5, np.zeros(7), np.zeros(7))
+    for _ in range(20):
+        assert motion.follow(goal)
+    fast = motion.state.velocities[0]
+    motion._follower = Quitter()
+    for _ in range(5):
+        assert not motion.follow(goal)
+    assert 0 < motion.state.velocities[0] < fast
 
 
 @pytest.mark.parametrize("period_s", [0.01, 0.001])

@@ -197,7 +197,7 @@ def workspace_path_check(kinematics: Kinematics, settings: ExecutorSettings) -> 
         outside = np.maximum(lower - tcp, tcp - upper)
         beyond = outside - np.maximum(outside[0], 0.0)
         sample, axis = np.unravel_index(int(beyond.argmax()), beyond.shape)
-        if beyond[sample, axis] <= 1e-9:
+        if beyond[sample, axis] <= 0:
             return None
         return Finding(ReasonCode.WORKSPACE, f"the motion would pass {'xyz'[axis]} = {tcp[sample, axis]:.3f} m")
 

@@ -11,7 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from ruckig import ControlInterface, InputParameter, OutputParameter, Result, Ruckig, Synchronization, Trajectory
+from ruckig import (
+    ControlInterface,
+    InputParameter,
+    OutputParameter,
+    Result,
+    Ruckig,
+    RuckigError,
+    Synchronization,
+    Trajectory,
+)
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.safety.checks import Finding, JointPath, PathCheck
@@ -56,9 +65,8 @@ class _Stop:
     def path_from(self, state: MotionState, period_s: float) -> JointPath:
         """The period that leads here from `state`, then the whole manoeuvre as a few samples, its end included."""
         times = _STOP_SAMPLES * self._trajectory.duration
-        rows = np.array(
-            [(state.positions, state.velocities, state.accelerations), *map(self._trajectory.at_time, times)]
-        )
+        before = (state.positions, state.velocities, state.accelerations)
+        rows = np.array([before, *map(self._trajectory.at_time, times)])
         return JointPath(np.concatenate([[-period_s], times]), rows[:, 0], rows[:, 1], rows[:, 2])
 
 
@@ -144,10 +152,15 @@ class Motion:
         self._follow.current_velocity = list(state.velocities)
         self._follow.current_acceleration = list(state.accelerations)
         self._follow.target_position = list(target.positions)
-        self._follow.target_velocity = list(np.clip(target.velocities, lowest, highest))
+        self._follow.target_velocity = list(np.clip(target.velocities, 0.99 * lowest, 0.99 * highest))
         self._follow.target_acceleration = [0.0] * DOF
         self._follow.minimum_duration = self._reach_s
-        if self._follower.update(self._follow, self._output) not in (Result.Working, Result.Finished):
+        try:
+            result = self._follower.update(self._follow, self._output)
+        except RuckigError:
+            # Rare numerical corner: braking for a period changes the state, and the next attempt succeeds.
+            return None
+        if result not in (Result.Working, Result.Finished):
             return None
         # A meeting that takes longer than asked for is put off to when it can be kept, and then counted down to:
         # chasing a target that is always just ahead would never catch it.
@@ -162,6 +175,8 @@ class Motion:
         self._halt.current_velocity = list(state.velocities)
         self._halt.current_acceleration = list(state.accelerations)
         trajectory = Trajectory(DOF)
-        if self._stopper.calculate(self._halt, trajectory) not in (Result.Working, Result.Finished):
+        try:
+            result = self._stopper.calculate(self._halt, trajectory)
+        except RuckigError:
             return None
-        return _Stop(trajectory)
+        return _Stop(trajectory) if result in (Result.Working, Result.Finished) else None
