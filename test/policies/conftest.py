@@ -41,7 +41,8 @@ def reaches(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, values in step.items():
             columns.setdefault(name, []).append(values)
     path = tmp_path_factory.mktemp("data") / "reaches.npz"
-    np.savez(path, **{name: np.concatenate(parts) for name, parts in columns.items()})
+    arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
+    np.savez(path, **arrays, ends_at_rest=np.ones(EPISODES, bool))
     return path
 
 

@@ -35,7 +35,7 @@ def test_the_weights_are_frozen() -> None:
     x = torch.randn(2, 16, 4, requires_grad=True)
     policy.predict_clean(policy.encode([example()]), x, torch.ones(2)).sum().backward()
     assert x.grad is not None
-    assert all(weight.grad is None for weight in policy._network.parameters())
+    assert all(weight.grad is None for weight in policy.network.parameters())
 
 
 def test_the_default_network_has_about_two_million_weights() -> None:

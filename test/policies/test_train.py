@@ -13,7 +13,7 @@ import torch
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies.base import make_example_observation
 from vls_steering.policies.checkpoint import card_path, load_card, load_policy
-from vls_steering.policies.dataset import fit_action_space, load_demonstrations
+from vls_steering.policies.dataset import PAST_END_STEPS, fit_action_space, load_demonstrations
 from vls_steering.policies.train import TrainOptions, TrainRecipe, train
 
 OPTIONS = TrainOptions(save_every=50, log_every=10)
@@ -76,7 +76,7 @@ def test_the_card_says_where_the_weights_come_from(trained: Path, reaches: Path)
     card = load_card(trained)
     assert card.training["dataset_sha256"] == load_demonstrations(reaches).sha256
     assert card.training["recipe"]["seed"] == 0
-    assert card.parameters == sum(p.numel() for p in load_policy(trained)._network.parameters())
+    assert card.parameters == sum(p.numel() for p in load_policy(trained).network.parameters())
 
 
 def test_one_flipped_bit_is_refused(trained: Path, tmp_path: Path) -> None:
@@ -127,3 +127,26 @@ def test_a_dataset_without_a_column_is_refused(reaches: Path, tmp_path: Path) ->
     np.savez(tmp_path / "bad.npz", **columns)
     with pytest.raises(ConfigurationError, match="present"):
         load_demonstrations(tmp_path / "bad.npz")
+
+
+def test_training_starts_from_an_earlier_policy(reaches: Path, recipe: TrainRecipe, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.safetensors", tmp_path / "second.safetensors"
+    train(reaches, first, recipe)
+    unmoved = recipe.model_copy(update={"steps": 1, "learning_rate": 1e-12, "weight_decay": 0.0})
+    train(reaches, second, unmoved, initial_path=first)
+    assert load_card(second).training["initial_sha256"] == load_card(first).sha256
+    before, after = load_policy(first).network, load_policy(second).network
+    for old, new in zip(before.parameters(), after.parameters(), strict=True):
+        torch.testing.assert_close(old, new, atol=1e-5, rtol=1e-4)
+
+
+def test_an_end_that_is_no_resting_place_starts_no_window(reaches: Path, tmp_path: Path) -> None:
+    with np.load(reaches) as archive:
+        arrays = dict(archive)
+    arrays["ends_at_rest"] = np.zeros_like(arrays["ends_at_rest"])
+    path = tmp_path / "moving.npz"
+    np.savez(path, **arrays)
+    data = load_demonstrations(path)
+    to_go = data.last - torch.arange(len(data.last)) + 1
+    assert not bool(data.starts_window[to_go <= PAST_END_STEPS].any())
+    assert bool(data.starts_window[to_go > PAST_END_STEPS].all())

@@ -15,6 +15,9 @@ from vls_steering.core.types import GRIPPER_OPEN_M
 from vls_steering.policies.base import ActionSpace
 from vls_steering.policies.features import HISTORY, FeatureNormaliser, SensorNoise, fit_normaliser, step_features
 
+# Steps before the end of an episode that start no window, unless the episode ends at rest.
+PAST_END_STEPS = 12
+
 _SHAPES: dict[str, tuple[int, ...]] = {
     "tcp": (3,),
     "gripper_width": (),
@@ -39,6 +42,7 @@ class Demonstrations:
     first: Tensor  # (N,) index of the first step of the step's episode
     last: Tensor  # (N,) index of its last step
     episode: Tensor  # (N,)
+    starts_window: Tensor  # (N,) bool: a chunk from here is one to learn
     sha256: str
 
     def history(self, steps: Tensor) -> Tensor:
@@ -57,7 +61,8 @@ class Demonstrations:
         held = min(max(1, round(validation_share * len(episodes))), len(episodes) - 1)
         order = torch.randperm(len(episodes), generator=torch.Generator().manual_seed(seed))
         is_held = torch.isin(self.episode, episodes[order[:held]])
-        return torch.nonzero(~is_held).flatten(), torch.nonzero(is_held).flatten()
+        training, validation = self.starts_window & ~is_held, self.starts_window & is_held
+        return torch.nonzero(training).flatten(), torch.nonzero(validation).flatten()
 
     def to(self, device: torch.device) -> Demonstrations:
         moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
@@ -69,7 +74,7 @@ def load_demonstrations(path: Path) -> Demonstrations:
     try:
         content = path.read_bytes()
         with np.load(path) as archive:
-            arrays = {name: archive[name] for name in _SHAPES}
+            arrays = {name: archive[name] for name in (*_SHAPES, "ends_at_rest")}
     except (OSError, KeyError, ValueError) as error:
         raise ConfigurationError(f"cannot read the dataset {path}: {error}") from error
     count = len(arrays["tcp"])
@@ -81,6 +86,9 @@ def load_demonstrations(path: Path) -> Demonstrations:
     if count == 0 or len(np.unique(episode)) != len(starts):
         raise ConfigurationError(f"{path}: the steps of an episode must be contiguous, and there must be some")
     lengths = np.diff(np.r_[starts, count])
+    ends_at_rest = arrays["ends_at_rest"].astype(np.bool_)
+    if ends_at_rest.shape != lengths.shape:
+        raise ConfigurationError(f"{path}: ends_at_rest has shape {ends_at_rest.shape}, expected {lengths.shape}")
     present = arrays["present"].astype(np.bool_)
     arrays["objects"] = np.where(present[:, :, None], arrays["objects"], 0.0)
     for name in ("tcp", "gripper_width", "objects", "action_tcp"):
@@ -96,8 +104,16 @@ def load_demonstrations(path: Path) -> Demonstrations:
         first=torch.from_numpy(np.repeat(starts, lengths)),
         last=torch.from_numpy(np.repeat(starts + lengths - 1, lengths)),
         episode=torch.from_numpy(episode),
+        starts_window=torch.from_numpy(_starts_window(lengths, ends_at_rest)),
         sha256=hashlib.sha256(content).hexdigest(),
     )
+
+
+def _starts_window(lengths: np.ndarray, ends_at_rest: np.ndarray) -> np.ndarray:
+    """Windows that would run past an end that is no resting place would teach the hand to stop there."""
+    to_go = np.concatenate([np.arange(length, 0, -1) for length in lengths])
+    starts: np.ndarray = (to_go > PAST_END_STEPS) | np.repeat(ends_at_rest, lengths)
+    return starts
 
 
 def _floats(array: np.ndarray) -> Tensor:

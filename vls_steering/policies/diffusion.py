@@ -25,8 +25,8 @@ class DiffusionPolicy:
         name: str,
         sha256: str,
     ) -> None:
-        self._network = network.eval().requires_grad_(False)
-        self._normaliser = normaliser
+        self.network = network.eval().requires_grad_(False)
+        self.normaliser = normaliser
         self.action_space = action_space
         self.schedule = schedule
         self.name = name
@@ -34,11 +34,11 @@ class DiffusionPolicy:
 
     def encode(self, observations: Sequence[Observation]) -> Encoding:
         """Once per tick -> (1, C); uses the last observation and the one a policy step earlier."""
-        parameter = next(self._network.parameters())
+        parameter = next(self.network.parameters())
         features = observation_features(observations, self.action_space.step_s).to(parameter)
         with torch.no_grad():
-            return self._network.embed(self._normaliser.apply(features))
+            return self.network.embed(self.normaliser.apply(features))
 
     def predict_clean(self, encoding: Encoding, x: Tensor, level: Tensor) -> Tensor:
         """Noisy (K, H, 4), level (K,), encoding (1, C) -> clean estimate (K, H, 4)."""
-        return torch.as_tensor(self._network(x, level, encoding))
+        return torch.as_tensor(self.network(x, level, encoding))

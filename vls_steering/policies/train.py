@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies.base import CosineSchedule
-from vls_steering.policies.checkpoint import save_policy, write_atomically
+from vls_steering.policies.checkpoint import load_policy, save_policy, write_atomically
 from vls_steering.policies.dataset import WindowGatherer, fit_action_space, fit_features, load_demonstrations
 from vls_steering.policies.features import SensorNoise
 from vls_steering.policies.training_log import CurvePoint, TrainingLog
@@ -77,8 +77,16 @@ class _Progress:
         return max(self.step / recipe.steps, self.seconds / (60.0 * recipe.minutes))
 
 
-def train(dataset_path: Path, out_path: Path, recipe: TrainRecipe, options: TrainOptions | None = None) -> CurvePoint:
+def train(
+    dataset_path: Path,
+    out_path: Path,
+    recipe: TrainRecipe,
+    options: TrainOptions | None = None,
+    initial_path: Path | None = None,
+) -> CurvePoint:
     """Train, or go on with the run that a cut left beside `out_path`; returns the last point of the curve.
+
+    `initial_path` starts from the weights and normalisers of an earlier policy, whose hash goes into the card.
 
     Writes the averaged weights and card (usable at any time), `.state.pt` to go on from, and the loss
     curve as JSON and PNG.  Raises ConfigurationError on a bad dataset, or when the state beside
@@ -88,10 +96,16 @@ def train(dataset_path: Path, out_path: Path, recipe: TrainRecipe, options: Trai
     device = torch.device(options.device)
     data = load_demonstrations(dataset_path)
     training_steps, validation_steps = data.split(recipe.validation_share, recipe.seed)
-    action_space = fit_action_space(data, training_steps, recipe.network.horizon, recipe.step_s)
-    normaliser = fit_features(data, training_steps)
+    initial = load_policy(initial_path) if initial_path is not None else None
+    if initial is None:
+        action_space = fit_action_space(data, training_steps, recipe.network.horizon, recipe.step_s)
+        normaliser = fit_features(data, training_steps)
+    else:
+        action_space, normaliser = initial.action_space, initial.normaliser
     gatherer = WindowGatherer(data.to(device), action_space, normaliser)
     run = TrainingRun(recipe, gatherer, training_steps.to(device), device, identity=_identity(recipe, data.sha256))
+    if initial is not None:
+        run.begin_from(initial.network.state_dict())
     stride = max(1, len(validation_steps) // options.validation_batch)
     # Drawn before any resumption restores the random state, so that every point of a curve has the same noise.
     validation = run.loss_inputs(validation_steps[::stride].to(device))
@@ -105,6 +119,7 @@ def train(dataset_path: Path, out_path: Path, recipe: TrainRecipe, options: Trai
             "dataset_sha256": data.sha256,
             "dataset_steps": len(data.tcp),
             "episodes": int(torch.unique(data.episode).numel()),
+            "initial_sha256": initial.sha256 if initial is not None else None,
             "step": run.progress.step,
             "minutes": round(run.progress.seconds / 60.0, 2),
             "validation_loss": run.progress.curve[-1].validation_loss,
@@ -170,6 +185,11 @@ class TrainingRun:
         self._loss_sum = torch.zeros((), device=device)
         self._loss_count = 0
         self._clock_mark = time.monotonic()
+
+    def begin_from(self, weights: dict[str, Tensor]) -> None:
+        """Replace the random initial weights."""
+        self.network.load_state_dict(weights)
+        self.average.load_state_dict(weights)
 
     def describe(self) -> str:
         windows, batches = len(self._steps), len(self._steps) / self.recipe.batch
@@ -280,6 +300,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="policy.safetensors to write")
+    parser.add_argument("--initial", type=Path, help="earlier policy whose weights and normalisers to start from")
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--minutes", type=float, default=defaults.minutes)
     parser.add_argument("--batch", type=int, default=defaults.batch)
@@ -291,7 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     fields = {name: value for name, value in vars(given).items() if name in TrainRecipe.model_fields}
-    train(given.dataset, given.out, TrainRecipe(**fields), TrainOptions(device=given.device))
+    train(given.dataset, given.out, TrainRecipe(**fields), TrainOptions(device=given.device), given.initial)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """`vls collect`: scripted demonstrations for the base policy, with disturbances it must recover from.
 
-The script's targets are recorded; what is executed is the target plus a slowly varying disturbance (DART, Laskey et
-al. 2017), so that the data shows how to come back.  Only episodes that complete their skill are kept.
+Play: a placed or pushed object is often followed by another skill, so that the data has no dead ends but a held
+object.  The script's targets are recorded; what is executed is the target plus a slowly varying disturbance (DART,
+Laskey et al. 2017), so that the data shows how to come back.  Only completed skills are kept.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from vls_steering.sim.scenes import draw_training_layout
 from vls_steering.sim.scripted import POLICY_STEP_S, Route, plan_skill
 from vls_steering.sim.stepper import TcpStepper
 from vls_steering.sim.tasks import Skill, SkillKind, SkillScorer
-from vls_steering.sim.world import World
+from vls_steering.sim.world import SceneTruth, World
 
 SLOTS = (*GRASPABLES, PLATE)
 SKILL_SHARES = {SkillKind.LIFT: 0.4, SkillKind.PLACE: 0.4, SkillKind.PUSH: 0.2}
 START_BOX_M = (np.array([0.32, -0.28, 0.12]), np.array([0.62, 0.28, 0.42]))
-RANDOM_START_SHARE = 0.45
+RANDOM_START_SHARE = 0.40
+CHAINED_SHARE = 0.7
 # Starts above an object with closed, empty fingers: the state after a missed grasp.
-MISSED_GRASP_SHARE = 0.15
+MISSED_GRASP_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Demonstration:
     present: np.ndarray  # (M,) bool
     action_tcp: FloatArray  # (T, 3) target for the end of the step
     action_open: np.ndarray  # (T,) bool
+    ends_at_rest: bool  # the last pose is one to stay in: an object is held up
 
 
 class Collector:
@@ -74,35 +77,80 @@ class Collector:
     def _run(
         self, seed: int, skill: Skill, route: Route, layout: SceneLayout, rng: np.random.Generator
     ) -> Demonstration | None:
+        steps, skills = _Steps(), [skill]
+        if not self._perform(skill, route, layout, rng, steps):
+            return None
+        if skill.kind is not SkillKind.LIFT and rng.random() < CHAINED_SHARE:
+            moved = _as_it_stands(layout, self._world.truth())
+            others = [name for name in moved.object_names if name != skill.target]
+            following = _draw_skill(replace(moved, objects=tuple(o for o in moved.objects if o.name in others)), rng)
+            complete = steps.count
+            if self._perform(following, list(Route)[rng.integers(len(Route))], moved, rng, steps):
+                skills.append(following)
+            else:
+                steps.cut(complete)
+        present = np.array([name in self._world.truth().positions for name in SLOTS])
+        return steps.demonstration(seed, skills, route, present)
+
+    def _perform(
+        self, skill: Skill, route: Route, layout: SceneLayout, rng: np.random.Generator, steps: _Steps
+    ) -> bool:
+        """One scripted skill from wherever the arm is, recorded in `steps`; False when it was not completed."""
         world, scorer = self._world, SkillScorer(layout)
         plan = plan_skill(skill, layout, world.robot_state().tcp_position, route, rng)
-        disturbance = _Disturbance(rng)
-        tcp, width, objects, completed = [], [], [], False
+        disturbance, completed = _Disturbance(rng), False
         for target, gripper_open in zip(plan.tcp, plan.gripper_open, strict=True):
             truth = world.truth()
-            tcp.append(truth.robot.tcp_position)
-            width.append(truth.robot.gripper_width_m)
-            objects.append([truth.positions.get(name, np.zeros(3)) for name in SLOTS])
+            steps.add(truth, target, bool(gripper_open))
             push = disturbance.next(near_object=self._near_object(skill, truth.positions, truth.robot.tcp_position))
             self._stepper.step_to(np.maximum(target + push, [-1, -1, 0.012]), bool(gripper_open), POLICY_STEP_S)
             completed |= skill in scorer.completed(world.truth())
-        if not completed:
-            return None
-        return Demonstration(
-            seed=seed,
-            skill=str(skill),
-            route=route.value,
-            tcp=np.array(tcp),
-            gripper_width=np.array(width),
-            objects=np.array(objects),
-            present=np.array([name in world.truth().positions for name in SLOTS]),
-            action_tcp=plan.tcp,
-            action_open=plan.gripper_open,
-        )
+        return completed
 
     @staticmethod
     def _near_object(skill: Skill, positions: dict[str, FloatArray], tcp: FloatArray) -> bool:
         return bool(np.linalg.norm(positions[skill.target] - tcp) < 0.06)
+
+
+class _Steps:
+    """Grows one step at a time."""
+
+    def __init__(self) -> None:
+        self._tcp: list[FloatArray] = []
+        self._width: list[float] = []
+        self._objects: list[FloatArray] = []
+        self._action_tcp: list[FloatArray] = []
+        self._action_open: list[bool] = []
+
+    @property
+    def count(self) -> int:
+        return len(self._tcp)
+
+    def add(self, truth: SceneTruth, target: FloatArray, gripper_open: bool) -> None:
+        self._tcp.append(truth.robot.tcp_position)
+        self._width.append(truth.robot.gripper_width_m)
+        self._objects.append(np.array([truth.positions.get(name, np.zeros(3)) for name in SLOTS]))
+        self._action_tcp.append(target)
+        self._action_open.append(gripper_open)
+
+    def cut(self, count: int) -> None:
+        """Forget everything after the first `count` steps."""
+        for column in (self._tcp, self._width, self._objects, self._action_tcp, self._action_open):
+            del column[count:]
+
+    def demonstration(self, seed: int, skills: list[Skill], route: Route, present: np.ndarray) -> Demonstration:
+        return Demonstration(
+            seed=seed,
+            skill=" then ".join(str(skill) for skill in skills),
+            route=route.value,
+            tcp=np.array(self._tcp),
+            gripper_width=np.array(self._width),
+            objects=np.array(self._objects),
+            present=present,
+            action_tcp=np.array(self._action_tcp),
+            action_open=np.array(self._action_open),
+            ends_at_rest=skills[-1].kind is SkillKind.LIFT,
+        )
 
 
 class _Disturbance:
@@ -125,8 +173,21 @@ def _started_elsewhere(layout: SceneLayout, rng: np.random.Generator) -> SceneLa
 
 
 def _started_after_miss(layout: SceneLayout, target: str, rng: np.random.Generator) -> SceneLayout:
-    x, y = layout.position_of(target) + rng.uniform(-0.04, 0.04, 2)
-    return replace(layout, home_tcp_m=(x, y, rng.uniform(0.065, 0.16)), home_gripper_width_m=0.0)
+    x, y = layout.position_of(target)
+    z = rng.uniform(0.03, 0.16)
+    if z < 0.075:  # lower than the object's top: beside it, across the fingers' plane
+        x += rng.choice([-1.0, 1.0]) * rng.uniform(0.055, 0.08)
+    x, y = x + rng.uniform(-0.02, 0.02), y + rng.uniform(-0.04, 0.04)
+    return replace(layout, home_tcp_m=(x, y, z), home_gripper_width_m=0.0)
+
+
+def _as_it_stands(layout: SceneLayout, truth: SceneTruth) -> SceneLayout:
+    """The layout with every object where it is now."""
+    objects = tuple(
+        replace(o, x_m=float(truth.positions[o.name][0]), y_m=float(truth.positions[o.name][1]))
+        for o in layout.objects
+    )
+    return replace(layout, objects=objects)
 
 
 def _draw_skill(layout: SceneLayout, rng: np.random.Generator) -> Skill:
@@ -185,4 +246,5 @@ def _write(out: Path, kept: list[Demonstration]) -> None:
         skill=np.array([d.skill for d in kept]),
         route=np.array([d.route for d in kept]),
         seed=np.array([d.seed for d in kept]),
+        ends_at_rest=np.array([d.ends_at_rest for d in kept]),
     )

@@ -102,7 +102,6 @@ class _Planner:
         self._move([np.array([x, y, release_z])], DESCENT_M_S, gripper_open=False)
         self._wait(RELEASE_STEPS, gripper_open=True)
         self._move([np.array([x, y, release_z + 0.12])], CRUISE_M_S, gripper_open=True)
-        self._wait(3, gripper_open=True)
 
     def _push(self, target: str) -> None:
         x, y = self._layout.position_of(target)
@@ -112,8 +111,7 @@ class _Planner:
         self._move([behind], DESCENT_M_S, gripper_open=False)
         reach = depth + 0.02 + self._rng.uniform(0.115, 0.145)
         self._move([behind + [reach, 0, 0]], PUSH_M_S, gripper_open=False)
-        self._move([behind + [reach - 0.03, 0, 0.10]], CRUISE_M_S, gripper_open=False)
-        self._wait(3, gripper_open=False)
+        self._move([behind + [reach - 0.03, 0, 0.12]], CRUISE_M_S, gripper_open=False)
 
     def _travel(self, goal: FloatArray, gripper_open: bool) -> None:
         """To the hover pose by the chosen route."""
