@@ -11,6 +11,7 @@ import math
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -152,7 +153,7 @@ class ExecutorBody:
         key = (status.state, status.reason)
         if key != self._told or not 0 <= now_s - self._told_s < 1 / self._settings.status_hz - 1e-6:
             self._told, self._told_s = key, now_s
-            self._publish(status)
+            self._publish(status if math.isfinite(status.stamp_s) else _before_arming(status, now_s))
 
     def _publish(self, status: SafetyStatus) -> None:
         message = safety_status_message(status)
@@ -207,6 +208,11 @@ class ExecutorBody:
         engaged = ", ".join(sorted(self._emergencies))
         response.success, response.message = True, f"engaged by {engaged}" if engaged else "released; arm to go on"
         return response
+
+
+def _before_arming(status: SafetyStatus, now_s: float) -> SafetyStatus:
+    """Before its first step the executor has no time of its own."""
+    return replace(status, stamp_s=now_s, chunk_age_s=math.inf, joint_state_age_s=math.inf)
 
 
 NODE = NodeDefinition("executor", ExecutorNodeSettings, ExecutorBody)

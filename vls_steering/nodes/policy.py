@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import Field, model_validator
 
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import Refusal, StreamFault
-from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, Keypoints, Observation, RobotState
+from vls_steering.core.types import ActionChunk, Keypoints, Observation, RobotState
 from vls_steering.msg import Keypoints as KeypointsMessage
 from vls_steering.msg import RewardProgram, SteeringStatus
 from vls_steering.nodes import topics
@@ -28,6 +27,7 @@ from vls_steering.nodes.markers import steering_markers
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.sim_robot import JointStateReader
 from vls_steering.nodes.steering_status import steering_status_message
+from vls_steering.policies.base import make_example_observation
 from vls_steering.policies.checkpoint import load_policy
 from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.rewards import CompiledProgram, Stage, compile_program, parse_program
@@ -68,7 +68,7 @@ class PolicyBody:
         policy = load_policy(Path(settings.policy) if settings.policy else SHIPPED_POLICY)
         self._space = policy.action_space
         self._pilot = Pilot(policy, settings.steering, settings.seed)
-        self._pilot.tick(_example_observation())  # the first pass through a network is the slowest: not in motion
+        self._pilot.tick(make_example_observation())  # the first pass through a network is the slowest: not in motion
         node.facts.update(policy=f"{policy.name} {policy.sha256[:12]}", preset=settings.preset)
         self._joints = JointStateReader(node, ArmKinematics())
         self._lock = threading.Lock()
@@ -192,14 +192,6 @@ def _stale(what: str, seen: RobotState | Keypoints | None, now_s: float) -> str:
 def _kept_clear(stage: Stage) -> frozenset[str]:
     """Objects that the stage's safety terms name."""
     return frozenset(node.value for term in stage.safety for node in walk(term.expression) if isinstance(node, Text))
-
-
-def _example_observation() -> Observation:
-    """An arm in mid-air over an empty table."""
-    robot = RobotState(
-        0.0, np.zeros(7), np.zeros(7), np.array([0.4, 0.0, 0.3]), np.array(DOWN_QUAT_XYZW), GRIPPER_OPEN_M
-    )
-    return Observation(robot, Keypoints(0.0))
 
 
 NODE = NodeDefinition("policy", PolicyNodeSettings, PolicyBody)

@@ -38,7 +38,7 @@ class SimBridgeSettings(Settings):
     target: str = Field("red cube", description="object that an obstacle scene puts its obstacle before")
     real_time_factor: float = Field(1.0, gt=0.0, le=100.0, description="fastest pace of the world, 1 = real time")
     lockstep_timeout_s: float = Field(
-        0.05, ge=0.0, le=1.0, description="longest wall time to wait for the set-point of a period; 0 = never wait"
+        0.5, ge=0.0, le=5.0, description="longest wall time to wait for the set-point of a period; 0 = never wait"
     )
     state_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of sim/state, what the camera node draws")
 

@@ -12,7 +12,7 @@ from vls_steering.nodes.base import RoomNode
 from vls_steering.nodes.camera_source import Deliver
 from vls_steering.nodes.sim_layout import layout_of
 from vls_steering.sim.cameras import CameraRig
-from vls_steering.sim.layout import SceneLayout
+from vls_steering.sim.scenes import draw_layout
 from vls_steering.sim.world import World
 
 STATE_HZ = 20.0
@@ -27,8 +27,10 @@ class SimCameras:
     def __init__(self, node: RoomNode, rates_hz: Mapping[str, float], seed: int) -> None:
         self._node, self._seed = node, seed
         self._periods_s = {camera: 1.0 / rate for camera, rate in rates_hz.items() if rate > 0}
-        self._layout: SceneLayout | None = None
-        self._rig: CameraRig | None = None
+        # Which layout comes first does not matter: the states carry every position, `_set_layout` the rest.
+        self._world = World(draw_layout("play", 0))
+        self._rig = CameraRig(self._world, seed)
+        self._knows_layout = False
 
     def start(self, deliver: Deliver) -> None:
         self._deliver = deliver
@@ -40,18 +42,16 @@ class SimCameras:
         """The node closes the subscriptions."""
 
     def close(self) -> None:
-        if self._rig is not None:
-            self._rig.close()
-        self._rig = self._layout = None
+        self._rig.close()
 
     def _set_layout(self, message: String) -> None:
         layout = layout_of(message.data)
-        if layout != self._layout:
-            self.close()
-            self._rig, self._layout = CameraRig(World(layout), self._seed), layout
+        self._world.reset(layout)
+        self._rig.reset(layout, self._seed)
+        self._knows_layout = True
 
     def _draw(self, message: Float64MultiArray) -> None:
-        if self._rig is None:
+        if not self._knows_layout:
             return
         state = np.asarray(message.data)
         stamp_s = float(state[0])  # mjSTATE_INTEGRATION begins with the time

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 
@@ -9,44 +11,46 @@ from vls_steering.core.errors import ShapeError
 from vls_steering.core.types import RobotState, SetPoint
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import RoomNode
-from vls_steering.nodes.conversions import robot_state_of
+from vls_steering.nodes.conversions import robot_state_of, stamp_seconds
 from vls_steering.robots.kinematics import ArmKinematics
 
 JOINT_STATE_HZ = 100.0
+WAITING = 16  # more would be older than any use of them
+ROUNDING_S = 1e-6  # of a stamp
 
 
 class JointStateReader:
-    """The newest joint states and grasp, turned into a RobotState when somebody asks.
+    """The newest joint states that are not ahead of the node's clock, as a RobotState for whoever asks.
 
-    Messages that lack arm joints belong to somebody else's arm or gripper and are ignored.
+    /clock and joint states arrive one after the other: a busy node may hear of a measurement before it hears that its
+    instant has come.  Messages that lack arm joints belong to another arm or gripper and are ignored.
     """
 
     def __init__(self, node: RoomNode, kinematics: ArmKinematics) -> None:
-        self._node = node
-        self._kinematics = kinematics
-        self._message: JointState | None = None
-        self._holds = False
-        self._converted: tuple[JointState, bool] | None = None
-        self._state: RobotState | None = None
+        self._node, self._kinematics = node, kinematics
 
     def start(self) -> None:
-        self._message = self._converted = self._state = None
+        self._waiting: deque[tuple[JointState, bool]] = deque(maxlen=WAITING)
+        self._state: RobotState | None = None
+        self._holds = False
         self._node.subscribe(topics.JOINT_STATES, self._measured, JOINT_STATE_HZ)
         self._node.subscribe(topics.GRIPPER_GRASPED, self._grasped)
 
     def newest(self) -> RobotState | None:
-        """Kinematics included; the same object until something new was received."""
-        message, holds = self._message, self._holds
-        if message is not None and self._converted != (message, holds):
+        """Kinematics included; the same object until something new is due.  One calling thread at a time."""
+        now_s = self._node.now_s()
+        due = None
+        while self._waiting and stamp_seconds(self._waiting[0][0].header.stamp) <= now_s + ROUNDING_S:
+            due = self._waiting.popleft()
+        if due is not None:
             try:
-                self._state = robot_state_of(message, self._kinematics.tcp_pose, holds)
+                self._state = robot_state_of(due[0], self._kinematics.tcp_pose, due[1])
             except ShapeError as error:
                 self._node.facts["joint states"] = str(error)
-            self._converted = (message, holds)
         return self._state
 
     def _measured(self, message: JointState) -> None:
-        self._message = message
+        self._waiting.append((message, self._holds))
 
     def _grasped(self, message: Bool) -> None:
         self._holds = bool(message.data)

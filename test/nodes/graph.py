@@ -1,0 +1,136 @@
+"""The real node set as processes, and a node in the test's process that listens to it and asks it for things."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import rclpy
+import torch
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import SingleThreadedExecutor
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from vls_steering.nodes import topics
+from vls_steering.nodes.supervisor import ProcessSpec, Supervisor, node_environment
+from vls_steering.policies.base import ActionSpace, CosineSchedule
+from vls_steering.policies.checkpoint import save_policy
+from vls_steering.policies.features import STEP_SIZE, FeatureNormaliser
+from vls_steering.policies.unet import ConditionalUNet, UNetSettings
+
+CONFIGURE, ACTIVATE, DEACTIVATE = 1, 3, 4
+LISTENED = (
+    topics.JOINT_STATES,
+    topics.KEYPOINTS,
+    topics.VLM_STATUS,
+    topics.REWARD_PROGRAM,
+    topics.ACTION_CHUNK,
+    topics.STEERING_STATUS,
+    topics.SAFETY_STATUS,
+    topics.SET_POINT,
+)
+
+
+def untrained_policy(path: Path) -> Path:
+    """A checkpoint of the right shape that has learned nothing: it moves the arm, without sense."""
+    torch.manual_seed(0)
+    network = ConditionalUNet(UNetSettings())
+    features = FeatureNormaliser((0.0,) * STEP_SIZE, (1.0,) * STEP_SIZE)
+    space = ActionSpace(tuple(0.002 * step for step in range(1, 17)))
+    save_policy(path, network, features, space, CosineSchedule(), {"note": "untrained"})
+    return path
+
+
+class Graph:
+    """Some nodes as processes of their own; `parameters` by node go on top of the simulation's defaults."""
+
+    def __init__(self, folder: Path, parameters: dict[str, dict[str, Any]]) -> None:
+        self.folder = folder
+        self._supervisor = Supervisor(
+            [ProcessSpec(name, _command(name, values)) for name, values in parameters.items()],
+            folder / "logs",
+            {**node_environment(folder / "logs"), "OMP_NUM_THREADS": "1", "MUJOCO_GL": os.environ.get("MUJOCO_GL", "")},
+            echo=lambda line: print(line, file=sys.stderr),
+        )
+        self.names = tuple(parameters)
+        self.node = rclpy.create_node("listener")
+        self.heard: dict[str, list[Any]] = defaultdict(list)
+        for topic in LISTENED:
+            self.node.create_subscription(
+                topic.type, topic.name, lambda message, name=topic.name: self.heard[name].append(message), topic.quality
+            )
+        self._instruction = self.node.create_publisher(String, topics.INSTRUCTION.name, topics.INSTRUCTION.quality)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._supervisor.start()
+
+    def close(self) -> dict[str, int]:
+        codes = self._supervisor.stop()
+        self._executor.shutdown()
+        self.node.destroy_node()
+        return codes
+
+    def bring_up(self, names: Sequence[str] = ()) -> None:
+        for transition in (CONFIGURE, ACTIVATE):
+            for name in names or self.names:
+                answer = self.call(f"{name}/change_state", ChangeState, _transition(transition), within_s=60.0)
+                assert answer.success, f"{name} refused transition {transition}"
+
+    def take_down(self, name: str) -> bool:
+        return bool(self.call(f"{name}/change_state", ChangeState, _transition(DEACTIVATE)).success)
+
+    def instruct(self, text: str) -> None:
+        self._instruction.publish(String(data=text))
+
+    def trigger(self, service: str) -> Trigger.Response:
+        return self.call(service, Trigger, Trigger.Request())
+
+    def emergency_stop(self, engaged: bool) -> SetBool.Response:
+        return self.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=engaged))
+
+    def call(self, service: str, kind: Any, request: Any, within_s: float = 20.0) -> Any:
+        client = self.node.create_client(kind, service)
+        self.until(client.service_is_ready, within_s, service)
+        future = client.call_async(request)
+        self.until(future.done, within_s, service)
+        self.node.destroy_client(client)
+        return future.result()
+
+    def process_id(self, name: str) -> int:
+        return self._supervisor.process_id(name)
+
+    def newest(self, topic: topics.Topic[Any]) -> Any:
+        """The last message of `topic`, or None."""
+        messages = self.heard[topic.name]
+        return messages[-1] if messages else None
+
+    def until(self, condition: Callable[[], Any], within_s: float = 20.0, what: str = "it") -> None:
+        deadline = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not happen within {within_s:g} s"
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def spin(self, duration_s: float) -> None:
+        deadline = time.monotonic() + duration_s
+        while time.monotonic() < deadline:
+            self._executor.spin_once(timeout_sec=0.02)
+
+
+def _command(name: str, parameters: dict[str, Any]) -> tuple[str, ...]:
+    arguments = ["--ros-args", "-r", f"__node:={name}"]
+    for key, value in {"use_sim_time": True, **parameters}.items():
+        text = str(value).lower() if isinstance(value, bool) else f"'{value}'" if isinstance(value, str) else str(value)
+        arguments += ["-p", f"{key}:={text}"]
+    return (sys.executable, "-m", f"vls_steering.nodes.{name}", *arguments)
+
+
+def _transition(number: int) -> ChangeState.Request:
+    request = ChangeState.Request()
+    request.transition.id = number
+    return request
