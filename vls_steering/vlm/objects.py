@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from vls_steering.core.types import Keypoint
+
+# What stands at least this tall can be called a post.
+POST_HEIGHT_M = 0.10
 # word -> the word that stands for all of its kind; names of the scene are read through the same table.
 SHAPES = MappingProxyType(
     {
-        **dict.fromkeys(("cube", "block", "box", "brick", "cuboid", "post", "obstacle", "pillar"), "block"),
+        **dict.fromkeys(("cube", "block", "box", "brick", "cuboid"), "block"),
+        **dict.fromkeys(("post", "obstacle", "pillar", "tower", "pole"), "post"),
         **dict.fromkeys(("cylinder", "can", "tube", "drum"), "cylinder"),
         **dict.fromkeys(("plate", "dish", "saucer"), "plate"),
         **dict.fromkeys(("ball", "sphere"), "ball"),
@@ -61,22 +67,18 @@ class Description:
         return " ".join(self.words)
 
 
-def is_object_word(word: str, scene_words: frozenset[str]) -> bool:
-    """May `word` be part of a phrase that names an object?"""
-    return word in COLOURS or word in SHAPES or word in ANYTHING or word in scene_words
-
-
-def candidates(description: Description, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Objects that fit the description, the literal ones alone when there are any.
+def candidates(description: Description, things: Sequence[Keypoint]) -> tuple[str, ...]:
+    """Names of the objects that fit the description, those that fit it to the letter alone when there are any.
 
     "the cube" means the cubes before other blocks; "the box" means the purple box before the cubes.
     """
-    fitting = tuple(name for name in names if _fits(description, Description(tuple(name.lower().split()))))
-    literal = tuple(
-        name for name in fitting if set(description.words) - ANYTHING - ARTICLES <= set(name.lower().split())
-    )
+    fitting = tuple(thing.name for thing in things if _fits(description, thing))
+    said = set(description.words) - ANYTHING - ARTICLES
+    literal = tuple(name for name in fitting if said <= set(name.lower().split()))
     return literal or fitting
 
 
-def _fits(wanted: Description, thing: Description) -> bool:
-    return wanted.colours <= thing.colours and wanted.shapes <= thing.shapes and wanted.others <= thing.others
+def _fits(wanted: Description, thing: Keypoint) -> bool:
+    name = Description(tuple(thing.name.lower().split()))
+    shapes = name.shapes | ({"post"} if thing.size[2] > POST_HEIGHT_M else set())
+    return wanted.colours <= name.colours and wanted.shapes <= shapes and wanted.others <= name.others

@@ -24,6 +24,7 @@ from vls_steering.vlm.objects import (
     ANYTHING,
     ARTICLES,
     COLOURS,
+    POST_HEIGHT_M,
     PRONOUNS,
     SHAPES,
     Description,
@@ -31,8 +32,6 @@ from vls_steering.vlm.objects import (
 )
 from vls_steering.vlm.tokens import Cursor
 
-# Nobody has to mention a post for the arm to go around it: keep-out by default of what stands this tall.
-DEFAULT_KEEP_OUT_HEIGHT_M = 0.10
 MAX_INSTRUCTION_CHARACTERS = 400
 MAX_MARGIN_M = 0.30
 _STOPS = (
@@ -100,11 +99,12 @@ class _Reader:
         return stage
 
     def _default_keep_outs(self) -> list[programs.KeepOut]:
+        """Nobody has to mention a post for the arm to go around it."""
         spoken_for = self._task.involved | {keep_out.name for keep_out in self._task.keep_outs}
         return [
             programs.KeepOut(point.name, "default")
             for point in self._keypoints.points
-            if point.name not in spoken_for and point.size[2] > DEFAULT_KEEP_OUT_HEIGHT_M
+            if point.name not in spoken_for and point.size[2] > POST_HEIGHT_M
         ]
 
     def _link(self) -> None:
@@ -229,7 +229,7 @@ class _Reader:
         if not words:
             raise self._not_understood(start, "which object?")
         phrase = self._cursor.quote(first)
-        found = candidates(Description(tuple(words)), self._keypoints.names)
+        found = candidates(Description(tuple(words)), self._keypoints.points)
         if not found:
             seen = ", ".join(self._keypoints.names) or "nothing"
             raise Refusal(f"there is no {' '.join(words)!r} in the scene", f"Seen: {seen}")
