@@ -195,7 +195,7 @@ def test_time_that_goes_back_stops() -> None:
 
 
 def test_a_chunk_that_is_too_fast_is_played_slower_and_counted() -> None:
-    cell = Cell(chunk_timeout_s=5.0, policy_timeout_s=5.0)
+    cell = Cell(chunk_timeout_s=5.0, policy_timeout_s=5.0, velocity_fraction=0.5)
     cell.arm()
     start = cell.now_s
     steps = start + 0.05 * np.arange(1, 17)

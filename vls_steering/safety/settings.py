@@ -18,10 +18,10 @@ class ExecutorSettings(Settings):
     )
 
     velocity_fraction: float = Field(0.6, ge=0.05, le=0.9, description="Share of the arm's velocity limits in use")
-    acceleration_fraction: float = Field(0.8, ge=0.05, le=0.95, description="Share of the acceleration limits in use")
+    acceleration_fraction: float = Field(0.9, ge=0.05, le=0.95, description="Share of the acceleration limits in use")
     jerk_fraction: float = Field(0.2, ge=0.02, le=0.95, description="Share of the jerk limits in use")
     plan_fraction: float = Field(
-        0.7, ge=0.1, le=0.9, description="Share of the limits in use that a chunk may ask for; the rest joins and stops"
+        0.8, ge=0.1, le=0.9, description="Share of the limits in use that a chunk may ask for; the rest joins and stops"
     )
     joint_margin_rad: float = Field(0.05, ge=0.02, le=0.3, description="Distance kept from every joint stop")
     max_stretch: float = Field(2.0, ge=1.0, le=5.0, description="A chunk too fast by more than this factor is rejected")
