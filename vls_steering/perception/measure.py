@@ -24,7 +24,7 @@ from vls_steering.perception.shape import disc_share, fit_circle, measure_footpr
 _RING = 2  # pixels outside an outline that are searched for what hides it
 OUTSIDE = _RING + 1  # pixels around a component that a crop should include
 _STEEP = 0.87  # sine of the elevation from which the sides of things are too foreshortened to measure
-_EDGE = 0.12  # share of the extent that counts as the edge of a side
+_EDGE_PIXELS = 2.0  # width of the strip that counts as the edge of a side
 _EDGE_HIDDEN = 0.35  # a side with more of its edge hidden is not known to end there
 _DISC_SHARE = 0.55  # share of a rim that determines the whole disc
 _KERNEL = np.ones((3, 3), np.uint8)
@@ -168,7 +168,7 @@ def _onto_level(view: LiftedFrame, plane: SupportPlane, rays: PointImage, height
 def _sides(top: _TopFace) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
     """Lower and upper bounds (2,) m of the top face, and whether the object is known to end there (lower/upper, xy)."""
     lower, upper = np.percentile(top.spots, [1.0, 99.0], axis=0)
-    edge = np.maximum(_EDGE * (upper - lower), top.pixel_m)
+    edge = _EDGE_PIXELS * top.pixel_m
     free = np.zeros((2, 2), dtype=bool)
     for axis in range(2):
         for side, near in enumerate(

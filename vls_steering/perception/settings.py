@@ -62,6 +62,9 @@ class TrackSettings(Settings):
     size_gain: float = Field(0.2, gt=0.0, le=1.0, description="filter gain of the size")
     shrink_m: float = Field(0.008, gt=0.0, le=0.2, description="a view smaller than known by more than this is partial")
     shrink: float = Field(0.06, ge=0.0, le=1.0, description="the same as a share of the known size; the larger counts")
+    top_hidden_m: float = Field(
+        0.015, gt=0.0, le=0.2, description="a view that ends this far below the known top shows only a side"
+    )
     grasp_reach_m: float = Field(0.045, gt=0.0, le=0.2, description="distance from the TCP within which a grip holds")
     grip_width_share: float = Field(
         0.6, ge=0.0, le=1.0, description="least finger distance of a grip, as a share of the object's narrow side"

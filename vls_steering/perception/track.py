@@ -45,6 +45,7 @@ class _Candidate:
 
     sighting: Sighting
     places: list[FloatArray]
+    missed: int = 0  # updates since it was last seen; a camera may look less often than the pipeline updates
 
 
 @dataclass
@@ -82,7 +83,8 @@ class Tracker:
 
     def update(self, sightings: Sequence[Sighting], robot: RobotState, stamp_s: float) -> Keypoints:
         """Advance to `stamp_s`; the sightings are everything that the cameras saw at that instant."""
-        self._follow_grip(robot, stamp_s)
+        self._release(robot, stamp_s)
+        self._follow_grip(robot)
         pairs = self._associate(sightings)
         taken = {index for _, index in pairs}
         unmatched = [s for i, s in enumerate(sightings) if i not in taken and not self._is_fragment(s)]
@@ -94,7 +96,7 @@ class Tracker:
                 track.visible = False
                 unmatched = self._consider_jump(track, unmatched, stamp_s)
         self._consider_births(unmatched, stamp_s)
-        self._grasp_or_release(robot, stamp_s)
+        self._grasp(robot, stamp_s)
         self._relabel()
         return Keypoints(stamp_s, tuple(self._keypoint(track, stamp_s) for track in self._tracks))
 
@@ -141,28 +143,35 @@ class Tracker:
         half = 0.5 * track.size
         from_upper, from_lower = sighting.upper - half, sighting.lower + half
         place = np.where(from_upper < from_lower, np.clip(track.position, from_upper, from_lower), sighting.centroid)
-        believable = self._not_too_small(track, sighting)
-        for axis in range(2):
-            lower_free, upper_free = sighting.free[:, axis]
-            if lower_free and upper_free and believable[axis]:
-                place[axis] = sighting.centroid[axis]
-            elif lower_free != upper_free:
-                place[axis] = from_upper[axis] if upper_free else from_lower[axis]
+        if self._shows_top(track, sighting):
+            large = self._large_enough(track, sighting)
+            for axis in range(2):
+                lower_free, upper_free = sighting.free[:, axis]
+                if lower_free and upper_free and large[axis]:
+                    place[axis] = sighting.centroid[axis]
+                elif lower_free != upper_free:
+                    place[axis] = from_upper[axis] if upper_free else from_lower[axis]
         if self._shows_all(track, sighting) or sighting.upper[2] > track.position[2] + half[2]:
             place[2] = from_upper[2]
         return place
 
-    def _not_too_small(self, track: Track, sighting: Sighting) -> NDArray[np.bool_]:
+    def _shows_top(self, track: Track, sighting: Sighting) -> bool:
+        """Sides are measured on the top face; what is far below the known top is only a strip of a side."""
+        top_m = track.position[2] + 0.5 * track.size[2]
+        return bool(sighting.upper[2] > top_m - self._settings.top_hidden_m)
+
+    def _large_enough(self, track: Track, sighting: Sighting) -> NDArray[np.bool_]:
         """(2,) per axis: a view smaller than the object is known to be is a part of it, whatever it claims."""
         missing = (track.size - sighting.size)[:2]
-        believable: NDArray[np.bool_] = missing < np.maximum(
-            self._settings.shrink_m, self._settings.shrink * track.size[:2]
-        )
-        return believable
+        allowed = np.maximum(self._settings.shrink_m, self._settings.shrink * track.size[:2])
+        large: NDArray[np.bool_] = missing < allowed
+        return large
 
     def _shows_all(self, track: Track, sighting: Sighting) -> bool:
         """The sighting measures the whole object."""
-        return sighting.complete and (not track.whole_seen or bool(self._not_too_small(track, sighting).all()))
+        if not (sighting.complete and track.whole_seen):
+            return sighting.complete
+        return self._shows_top(track, sighting) and bool(self._large_enough(track, sighting).all())
 
     def _correct(self, track: Track, sighting: Sighting, robot: RobotState, stamp_s: float) -> None:
         settings = self._settings
@@ -198,7 +207,6 @@ class Tracker:
         """A track that was not seen where it was believed may have moved; believe it after several sightings."""
         likely = [s for s in unmatched if s.colour == track.colour and (s.shape == track.shape or not s.complete)]
         if not likely:
-            track.elsewhere.clear()
             return unmatched
         nearest = min(likely, key=lambda s: self._distance(track, s))
         place = self._place(track, nearest) if nearest.complete else nearest.centroid
@@ -213,46 +221,54 @@ class Tracker:
         return [s for s in unmatched if s is not nearest]
 
     def _consider_births(self, unmatched: Sequence[Sighting], stamp_s: float) -> None:
-        kept = []
+        """Named whole objects are believed at once, anything else when it persists."""
+        waiting = [c for c in self._candidates if c.missed < self._settings.confirm_updates]
+        for candidate in waiting:
+            candidate.missed += 1
         for sighting in unmatched:
-            known = next((c for c in self._candidates if self._continues(c, sighting)), None)
+            known = next((c for c in waiting if self._continues(c, sighting)), None)
             candidate = _Candidate(sighting, [*(known.places if known else []), sighting.centroid])
+            waiting = [c for c in waiting if c is not known]
             clear = sighting.complete and sighting.shape != UNKNOWN_SHAPE
             if clear or len(candidate.places) >= self._settings.confirm_updates:
                 track = Track(sighting.colour, sighting.centroid, sighting.size, stamp_s)
                 self._learn(track, sighting)
                 self._tracks.append(track)
             else:
-                kept.append(candidate)
-        self._candidates = kept
+                waiting.append(candidate)
+        self._candidates = waiting
 
     def _continues(self, candidate: _Candidate, sighting: Sighting) -> bool:
         if candidate.sighting.colour != sighting.colour:
             return False
         return bool(np.linalg.norm(candidate.places[-1] - sighting.centroid) < self._settings.confirm_spread_m)
 
-    def _follow_grip(self, robot: RobotState, stamp_s: float) -> None:
+    def _release(self, robot: RobotState, stamp_s: float) -> None:
+        grip = self._grip
+        if grip is None:
+            return
+        if robot.gripper_holds:
+            grip.gripped_s = stamp_s
+        opened = robot.gripper_width_m > grip.width_m + self._settings.release_opening_m
+        if opened or stamp_s - grip.gripped_s > self._settings.release_s:
+            self._grip = None
+
+    def _follow_grip(self, robot: RobotState) -> None:
         if self._grip is not None:
             self._grip.track.position = _out_of_tool(robot, self._grip.offset)
 
-    def _grasp_or_release(self, robot: RobotState, stamp_s: float) -> None:
-        grip = self._grip
-        if grip is not None:
-            opened = robot.gripper_width_m > grip.width_m + self._settings.release_opening_m
-            if robot.gripper_holds:
-                grip.gripped_s = stamp_s
-            if opened or stamp_s - grip.gripped_s > self._settings.release_s:
-                self._grip = None
-        elif robot.gripper_holds:
-            near = [(float(np.linalg.norm(t.position - robot.tcp_position)), t) for t in self._tracks]
-            near = [(d, t) for d, t in near if d < self._settings.grasp_reach_m and self._fits(robot, t)]
-            if near:
-                track = min(near, key=lambda pair: pair[0])[1]
-                offset = _into_tool(robot, track.position)
-                # The fingers close on the object from both sides, along the tool's y axis.
-                offset[1] = 0.0
-                self._grip = _Grip(track, offset, robot.gripper_width_m, stamp_s)
-                track.position = _out_of_tool(robot, offset)
+    def _grasp(self, robot: RobotState, stamp_s: float) -> None:
+        if self._grip is not None or not robot.gripper_holds:
+            return
+        near = [(float(np.linalg.norm(t.position - robot.tcp_position)), t) for t in self._tracks]
+        near = [(d, t) for d, t in near if d < self._settings.grasp_reach_m and self._fits(robot, t)]
+        if near:
+            track = min(near, key=lambda pair: pair[0])[1]
+            offset = _into_tool(robot, track.position)
+            # The fingers close on the object from both sides, along the tool's y axis.
+            offset[1] = 0.0
+            self._grip = _Grip(track, offset, robot.gripper_width_m, stamp_s)
+            track.position = _out_of_tool(robot, offset)
 
     def _fits(self, robot: RobotState, track: Track) -> bool:
         """Fingers that stall on a corner while pushing do not hold the object."""
