@@ -235,7 +235,7 @@ def test_a_hand_that_does_not_move_is_started_from_noise_and_a_moving_one_is_not
     assert [tick for tick, result in enumerate(stuck) if not result.telemetry.warm] == [0, after]
     assert "stalled" in stuck[after].telemetry.reason
     made = pilot(policy, None, "base")
-    moving = [made.tick(observe(0.1 * tick, (0.40, 0.0, 0.30 + 0.011 * tick))) for tick in range(after + 2)]
+    moving = [made.tick(observe(0.1 * tick, (0.40, 0.0, 0.30 + 0.031 * tick))) for tick in range(after + 2)]
     assert all(result.telemetry.warm for result in moving[1:])
 
 

@@ -93,7 +93,7 @@ class StallSettings(Settings):
     """When a hand that does not move counts as stuck."""
 
     after_s: float = Field(2.0, ge=0.2, le=60.0, description="time at rest after which the plan is thrown away")
-    radius_m: float = Field(0.01, ge=0.001, le=0.2, description="movement below this is rest")
+    radius_m: float = Field(0.03, ge=0.001, le=0.2, description="movement below this is rest")
     fingers_m: float = Field(0.005, ge=0.001, le=0.08, description="change of gripper width below this is rest")
 
 
