@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
+from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
 from vls_steering.core.config import Settings
@@ -26,20 +27,28 @@ from vls_steering.msg import RewardProgram, VlmStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.conversions import header, keypoints_of
+from vls_steering.nodes.pictures import color_of
 from vls_steering.nodes.run import run_node
 from vls_steering.rewards import CompiledProgram
 from vls_steering.vlm import OfflineGrammar, Planner, PlanRequest, plan
+from vls_steering.vlm.openai import OpenAIPlanner, OpenAISettings
 from vls_steering.vlm.replay import Replay
 
 POLL_S = 0.05
 
 
 class VlmNodeSettings(Settings):
-    back_end: Literal["offline", "replay"] = Field("offline", description="what writes reward programs")
+    back_end: Literal["offline", "replay", "openai"] = Field("offline", description="what writes reward programs")
     replay_file: str = Field("", description="recorded answers of the replay back end, JSON")
+    openai: OpenAISettings = OpenAISettings()
     answer_timeout_s: float = Field(30.0, gt=0.0, le=600.0, description="longest wait for the back end")
     keypoints_timeout_s: float = Field(10.0, gt=0.0, le=600.0, description="longest wait for the first keypoints")
     min_updates: int = Field(5, ge=1, le=100, description="keypoint updates to see before the scene is trusted")
+
+    @property
+    def wants_picture(self) -> bool:
+        """Pictures are large: only a back end that looks at them is sent any."""
+        return self.back_end == "openai" and self.openai.send_image
 
 
 @dataclass(frozen=True)
@@ -64,12 +73,15 @@ class VlmBody:
     def start(self) -> None:
         self._instruction = ""
         self._keypoints: Keypoints | None = None
+        self._picture: Image | None = None
         self._updates = 0
         self._waits_for_keypoints = self._waits_for_answer = False
         self._since_s = time.monotonic()
         self._tell(VlmStatus.STATE_IDLE)
         self._node.subscribe(topics.KEYPOINTS, self._receive_keypoints, expected_hz=10.0)
         self._node.subscribe(topics.INSTRUCTION, self._receive_instruction)
+        if self._settings.wants_picture:
+            self._node.subscribe(topics.OVERLAY, self._receive_picture)
         self._node.every_monotonic(POLL_S, self._poll)
 
     def stop(self) -> None:
@@ -83,6 +95,9 @@ class VlmBody:
     def _receive_keypoints(self, message: KeypointsMessage) -> None:
         self._keypoints = keypoints_of(message)
         self._updates += 1
+
+    def _receive_picture(self, message: Image) -> None:
+        self._picture = message
 
     def _receive_instruction(self, message: String) -> None:
         self._number += 1
@@ -108,7 +123,8 @@ class VlmBody:
         if self._keypoints is not None and self._updates >= self._settings.min_updates:
             self._waits_for_keypoints, self._waits_for_answer = False, True
             self._since_s = time.monotonic()
-            request = PlanRequest(self._instruction, self._keypoints)
+            picture = color_of(self._picture) if self._picture is not None else None
+            request = PlanRequest(self._instruction, self._keypoints, picture)
             arguments = (self._planner, request, self._number, self._answers)
             threading.Thread(target=_write, args=arguments, name="planner", daemon=True).start()
         elif waited_s > self._settings.keypoints_timeout_s:
@@ -157,6 +173,8 @@ def open_planner(settings: VlmNodeSettings) -> Planner:
     """A further back end is one line here.  Raises ConfigurationError when it lacks what it needs."""
     if settings.back_end == "offline":
         return OfflineGrammar()
+    if settings.back_end == "openai":
+        return OpenAIPlanner(settings.openai)
     if not settings.replay_file:
         raise ConfigurationError("the replay back end has no recording", "Set the parameter replay_file")
     return Replay.from_file(Path(settings.replay_file))
