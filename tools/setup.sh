@@ -72,7 +72,7 @@ print(*tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]["opt
 }
 
 install_package() { # editable: an edit counts at once.  The interfaces are generated into the checkout.
-  AMENT_PREFIX_PATH="$PWD/$venv" "$venv/bin/pip" install -c constraints.txt --no-build-isolation \
+  AMENT_PREFIX_PATH="$(realpath "$venv")" "$venv/bin/pip" install -c constraints.txt --no-build-isolation \
     -e '.[ros,sim,bench,openai,dev]'
 }
 

@@ -1,0 +1,151 @@
+"""One description feeds launch, `vls run` and the parameter file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("rclpy")
+
+from vls_steering.core.config import load_yaml, parse_settings
+from vls_steering.core.errors import ConfigurationError
+from vls_steering.nodes.node_set import MANAGER, NODES, Deployment, NodeEntry, in_order, nodes_for, share_folder
+from vls_steering.nodes.parameters import flatten, nest, to_parameter
+from vls_steering.nodes.supervisor import node_processes
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMETERS = load_yaml(ROOT / "config" / "vls.yaml")
+WRITTEN = [entry for entry in NODES if importlib.util.find_spec(entry.module) is not None]
+
+
+def names(entries: tuple[NodeEntry, ...]) -> list[str]:
+    return [entry.name for entry in entries]
+
+
+def test_a_node_comes_after_those_it_needs_and_the_manager_last() -> None:
+    order = names(nodes_for("sim"))
+    for entry in NODES:
+        assert all(order.index(other) < order.index(entry.name) for other in entry.after)
+    assert order[-1] == MANAGER.name
+
+
+def test_a_circle_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="circle"):
+        in_order((NodeEntry("egg", after=("hen",)), NodeEntry("hen", after=("egg",))))
+
+
+def test_the_checkout_serves_its_own_configuration() -> None:
+    assert share_folder() == ROOT
+
+
+@pytest.mark.parametrize("entry", WRITTEN, ids=lambda entry: entry.name)
+def test_the_parameter_file_is_valid_and_shows_every_key_of_the_node_itself(entry: NodeEntry) -> None:
+    """Keys of a room's nested section (`steering.`) are listed where they differ from the room's own defaults."""
+    settings = importlib.import_module(entry.module).NODE.settings
+    section = PARAMETERS[f"/**/{entry.name}"]["ros__parameters"]
+    parse_settings(settings, section, "config/vls.yaml")
+    own = {name for name, _ in flatten(settings) if "." not in name}
+    # An empty list has no type in a ROS parameter file: it cannot be written down.
+    shown = own - {name for name in own if to_parameter(settings.model_fields[name].default) == []}
+    assert shown - set(section) == set()
+
+
+def test_every_section_of_the_parameter_file_belongs_to_a_node() -> None:
+    assert set(PARAMETERS) <= {f"/**/{entry.name}" for entry in NODES}
+
+
+@pytest.mark.parametrize("entry", WRITTEN, ids=lambda entry: entry.name)
+def test_a_deployment_sets_only_parameters_that_the_node_has(entry: NodeEntry) -> None:
+    known = {name for name, _ in flatten(importlib.import_module(entry.module).NODE.settings)}
+    assert set(entry.from_deployment) <= known
+    assert set(entry.from_deployment.values()) <= set(Deployment.model_fields)
+
+
+def test_what_is_not_given_leaves_the_parameter_file_alone() -> None:
+    bridge = NODES[0]
+    assert bridge.parameters(Deployment()) == {"use_sim_time": True}
+    given = bridge.parameters(Deployment(scene="obstacle", seed=7))
+    assert given == {"use_sim_time": True, "scene": "obstacle", "seed": 7}
+
+
+def test_a_command_line_names_node_namespace_parameters_and_level() -> None:
+    spec = node_processes(Deployment(namespace="cell", seed=3, scene="1", log_level="warn"))[0]
+    line = " ".join(spec.command)
+    assert "-m vls_steering.nodes.sim_bridge --ros-args -r __node:=sim_bridge --log-level warn" in line
+    assert "-r __ns:=/cell" in line
+    assert "-p seed:=3" in line
+    assert "-p scene:='1'" in line  # a string stays one
+
+
+class Recorded:
+    """Stands for any class of launch: remembers how it was made."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self.arguments, self.named = arguments, named
+
+
+class FakeConfiguration(Recorded):
+    values: dict[str, str] = {}  # noqa: RUF012 - one launch at a time
+
+    def perform(self, _context: object) -> str:
+        return self.values[self.arguments[0]]
+
+
+@pytest.fixture
+def bringup(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """launch/bringup.launch.py with recorders in place of launch, which is not on the package index."""
+    provided = {
+        "launch": ["LaunchContext", "LaunchDescription", "LaunchDescriptionEntity"],
+        "launch.actions": ["DeclareLaunchArgument", "OpaqueFunction", "SetEnvironmentVariable", "Shutdown"],
+        "launch.conditions": ["IfCondition"],
+        "launch.substitutions": ["LaunchConfiguration"],
+        "launch_ros": [],
+        "launch_ros.actions": ["Node"],
+    }
+    for name, classes in provided.items():
+        module = types.ModuleType(name)
+        for one in classes:
+            setattr(module, one, FakeConfiguration if one == "LaunchConfiguration" else type(one, (Recorded,), {}))
+        monkeypatch.setitem(sys.modules, name, module)
+    location = ROOT / "launch" / "bringup.launch.py"
+    specification = importlib.util.spec_from_file_location("bringup_launch", location)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_launch_offers_the_arguments_everyone_knows(bringup: types.ModuleType) -> None:
+    entities = bringup.generate_launch_description().arguments[0]
+    declared = {e.arguments[0]: e.named for e in entities if type(e).__name__ == "DeclareLaunchArgument"}
+    expected = {"namespace", "use_sim_time", "params_file", "autostart", "log_level", "use_rviz"}
+    assert set(declared) >= expected | {"robot", "scene", "seed", "vlm"}
+    assert all(named["description"] for named in declared.values())
+    assert declared["log_level"]["choices"] == ["debug", "info", "warn", "error", "fatal"]
+
+
+def test_launch_starts_the_same_nodes_with_the_same_parameters(
+    bringup: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # launch hands over strings, whatever was typed.
+    values = {name: str(field.default) for name, field in Deployment.model_fields.items()}
+    monkeypatch.setattr(FakeConfiguration, "values", {**values, "seed": "11", "use_sim_time": "True"})
+    nodes = bringup._nodes(object())
+    deployment = Deployment(seed=11)
+    assert [node.named["executable"] for node in nodes] == [e.executable for e in nodes_for("sim")]
+    for node, entry in zip(nodes, nodes_for("sim"), strict=True):
+        assert node.named["parameters"] == [str(deployment.parameter_file), entry.parameters(deployment)]
+
+
+def test_the_parameter_file_is_one_that_ros_reads() -> None:
+    for section in yaml.safe_load((ROOT / "config" / "vls.yaml").read_text()).values():
+        assert set(section) == {"ros__parameters"}
+        assert nest(section["ros__parameters"]) == section["ros__parameters"]  # nested, not dotted
