@@ -43,7 +43,6 @@ class Component:
 class _TopFace:
     """The highest visible layer of a component."""
 
-    height_m: float  # above the support plane
     spots: FloatArray  # (N, 2) m, base frame, free of depth noise
     rim: MaskImage  # (N,) on the outline
     covered: MaskImage  # (N,) next to something that hides the object, or to the picture's border
@@ -152,7 +151,7 @@ def _top_face(
     # A pixel covers more of a level surface along the line of sight than across it.
     stretch = across * (1.0 / max(steepness, 0.3) - 1.0)
     pixel = across + stretch * np.abs(direction[:2]) / max(level, 1e-9)
-    return _TopFace(top_m, _onto_level(view, plane, rays[in_band], top_m), rim[face], covered[face], pixel)
+    return _TopFace(_onto_level(view, plane, rays[in_band], top_m), rim[face], covered[face], pixel)
 
 
 def _onto_level(view: LiftedFrame, plane: SupportPlane, rays: PointImage, height_m: float) -> FloatArray:

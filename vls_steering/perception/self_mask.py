@@ -53,7 +53,6 @@ def robot_capsules(robot: RobotState) -> tuple[Capsule, ...]:
     frames = _joint_frames(robot.joint_positions)
     shoulder, elbow, forearm, wrist, last = (frames[i][:3, 3] for i in (0, 2, 3, 4, 6))
     flange = (frames[6] @ np.array([0.0, 0.0, _FLANGE_M, 1.0]))[:3]
-    # Joint 7's housing reaches to the flange beside the hand's axis.
     arm = (
         Capsule(np.zeros(3), shoulder, 0.12),
         Capsule(shoulder, elbow, 0.11),
