@@ -76,6 +76,10 @@ class TestPlan:
         compiled = plan(REQUEST, Scripted({**GOOD, "instruction": "push the cup off the table"}))
         assert compiled.program.instruction == REQUEST.instruction
 
+    def test_line_breaks_in_the_instruction_are_blanks(self) -> None:
+        compiled = plan(PlanRequest("pick up\n the red  cube\n", REQUEST.keypoints), OfflineGrammar())
+        assert compiled.program.instruction == "pick up the red cube"
+
 
 class TestReplay:
     def test_answers_come_back_in_their_order(self, tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from vls_steering.rewards.expression import (
     Not,
     Quantity,
     Text,
+    to_text,
     walk,
 )
 from vls_steering.rewards.language import Kind, Site
@@ -266,25 +267,30 @@ def _compile_word(node: Name | Call, inside: bool, negated: bool) -> Run:
         if argument is None:
             arguments.append(_constant(parameter.default))
             continue
-        flip = negated and parameter.type.kind is Kind.PREDICATE
+        flip = negated and bool(word.dual) and parameter.type.kind is Kind.PREDICATE
         run = compile_expression(argument, inside=inside or word.temporal, negated=flip)
         arguments.append(_as_point(run) if parameter.type.kind is Kind.POINT else run)
-    sign = -1.0 if negated and not word.dual else 1.0
     evaluate = word.evaluate
     if word.temporal:
         quantity = next(iter(bound.values()))
         assert quantity is not None
         reference = type_of(quantity, inside=True).dimension.reference
 
-        def over_time(context: Context) -> Any:
+        def value(context: Context) -> Any:
             times = context.rollout.times_s
             site = Site(times if inside else times.new_zeros(1), reference)
             return evaluate(context, site, *[argument(context) for argument in arguments])
 
-        return over_time
-    if sign < 0:
-        return lambda context: -evaluate(context, *[argument(context) for argument in arguments])
-    return lambda context: evaluate(context, *[argument(context) for argument in arguments])
+    else:
+
+        def value(context: Context) -> Any:
+            return evaluate(context, *[argument(context) for argument in arguments])
+
+    # Terms of a stage share most of their words: a gate and a preference about one clearance compute it once.
+    key = (to_text(node), inside, negated)
+    if negated and not word.dual:
+        return lambda context: -context.once(key, value)
+    return lambda context: context.once(key, value)
 
 
 def _together(values: list[Tensor]) -> Tensor:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,29 +20,35 @@ class Context:
         self.rollout = rollout
         self.scene = scene
         self.semantics = semantics
-        self._positions: dict[str, Tensor] = {}
-        self._in_hand: dict[str, Tensor] = {}
+        self._values: dict[Hashable, Any] = {}
+
+    def once(self, key: Hashable, compute: Callable[[Context], Any]) -> Any:
+        """The value of `compute`, which runs only for the first asker of `key`."""
+        if key not in self._values:
+            self._values[key] = compute(self)
+        return self._values[key]
 
     def position(self, name: str) -> Tensor:
         """(K or 1, H or 1, 3) m: where the object is at each step; the hand carries what it holds or grips."""
-        if name not in self._positions:
-            now = self.scene.positions[self.scene.index[name]].reshape(1, 1, 3)
-            if self._movable(name):
-                now = now + carried(self.rollout, self.scene.tcp, self.in_hand(name))
-            self._positions[name] = now
-        return self._positions[name]
+        value: Tensor = self.once(("position", name), lambda context: context._position(name))
+        return value
+
+    def _position(self, name: str) -> Tensor:
+        now = self.scene.positions[self.scene.index[name]].reshape(1, 1, 3)
+        return now + carried(self.rollout, self.scene.tcp, self.in_hand(name)) if self._movable(name) else now
 
     def in_hand(self, name: str) -> Tensor:
         """(K, H) in [0, 1]: the object is in the hand, by measurement at the start and by prediction from then on."""
-        if name not in self._in_hand:
-            if name == self.scene.held:
-                self._in_hand[name] = still_held(self.rollout, self.scene.gripper_width)
-            elif self._movable(name):
-                at, size = self.scene.positions[self.scene.index[name]], self.size(name)
-                self._in_hand[name] = gripped_by_then(self.rollout, at, size[:2].amin())
-            else:
-                self._in_hand[name] = torch.zeros_like(self.rollout.gripper_width)
-        return self._in_hand[name]
+        value: Tensor = self.once(("in hand", name), lambda context: context._in_hand(name))
+        return value
+
+    def _in_hand(self, name: str) -> Tensor:
+        if name == self.scene.held:
+            return still_held(self.rollout, self.scene.gripper_width)
+        if self._movable(name):
+            position = self.scene.positions[self.scene.index[name]]
+            return gripped_by_then(self.rollout, position, self.size(name)[:2].amin())
+        return torch.zeros_like(self.rollout.gripper_width)
 
     def _movable(self, name: str) -> bool:
         # One hand: while it holds something, nothing else moves.

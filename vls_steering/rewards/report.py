@@ -49,9 +49,7 @@ class Report:
         """For people: one paragraph per fault, the fault underlined."""
         if self.accepted and self.program is not None:
             stages = ", ".join(repr(stage.name) for stage in self.program.stages)
-            return (
-                f"{self.file}: accepted; {len(self.program.stages)} stages: {stages}; sha256 {self.program.sha256[:12]}"
-            )
+            return f"{self.file}: accepted; stages: {stages}; sha256 {self.program.sha256[:12]}"
         faults = [_paragraph(self.file, self.text, diagnostic) for diagnostic in self.diagnostics]
         return "\n".join([*faults, f"{self.file}: rejected, {len(faults)} fault{'s' if len(faults) != 1 else ''}"])
 

@@ -23,20 +23,20 @@ def plan(request: PlanRequest, planner: Planner) -> CompiledProgram:
 
     Raises Refusal with the planner's reason, or ProgramRejected with the diagnostics of the last attempt.
     """
+    request = replace(request, instruction=" ".join(request.instruction.split()))
     diagnostics: tuple[Diagnostic, ...] = ()
     for repairs in range(MAX_REPAIRS + 1):
         answer = planner.write(request)
         if answer.document is None:
             raise Refusal(answer.refusal or f"{answer.written_by} wrote no program")
         try:
-            program = parse_program(answer.document)
+            # What was asked for is what the log must say, whatever the writer put there.
+            program = parse_program({**answer.document, "instruction": request.instruction})
             diagnostics = check_program(program, request.keypoints)
         except ProgramRejected as rejection:
             diagnostics = rejection.diagnostics
         else:
             if not diagnostics:
-                # What was asked for is what the log must say, whatever the writer put there.
-                program = replace(program, instruction=request.instruction)
                 return replace(compile_program(program), written_by=answer.written_by, repairs=repairs)
         if answer.document == request.rejected:
             break  # told what is wrong, the planner wrote the same again: so it would a third time
