@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import traceback
@@ -114,7 +115,9 @@ def _one_thread() -> None:
 def _runner(policy: Path) -> EpisodeRunner:
     """One world, rig and policy a process."""
     _one_thread()
-    return EpisodeRunner(load_policy(policy), draw_layout("play", 0))
+    runner = EpisodeRunner(load_policy(policy), draw_layout("play", 0))
+    atexit.register(runner.close)
+    return runner
 
 
 def _run_episode(options: BenchOptions, key: EpisodeKey) -> dict[str, Any]:
