@@ -179,7 +179,7 @@ def tick_trace(result: TickResult) -> TickTrace:
     }
     numbers |= {f"{name}_ms": float(value) for name, value in telemetry.durations_ms.items()}
     numbers["tick_ms"] = numbers.pop("total_ms")
-    numbers["share_steered"] = float(telemetry.share_steered)
+    numbers |= {"share_steered": float(telemetry.share_steered), "finished": float(telemetry.finished)}
     return TickTrace(
         stamp_s=result.chunk.stamp_s,
         candidates=np.asarray(result.candidates, dtype=float),

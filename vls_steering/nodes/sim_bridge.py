@@ -22,7 +22,7 @@ from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.conversions import joint_state_message, set_point_of, stamp_seconds, time_message
 from vls_steering.nodes.run import run_node
-from vls_steering.nodes.sim_layout import layout_text
+from vls_steering.nodes.sim_layout import layout_of, layout_text
 from vls_steering.sim.layout import SceneLayout
 from vls_steering.sim.oracle import Oracle
 from vls_steering.sim.scenes import draw_layout
@@ -36,6 +36,7 @@ class SimBridgeSettings(Settings):
     scene: Literal["play", "training", "obstacle"] = Field("play", description="scene whose layout is drawn")
     seed: int = Field(0, ge=0, description="seed of the layout")
     target: str = Field("red cube", description="object that an obstacle scene puts its obstacle before")
+    layout: str = Field("", description="a layout as sim/layout tells it, taken instead of one drawn; empty = draw")
     real_time_factor: float = Field(1.0, gt=0.0, le=100.0, description="fastest pace of the world, 1 = real time")
     lockstep_timeout_s: float = Field(
         0.5, ge=0.0, le=5.0, description="longest wall time to wait for the set-point of a period; 0 = never wait"
@@ -149,6 +150,8 @@ class SimBridgeBody:
     def _proven_layout(self) -> SceneLayout:
         """In an obstacle scene only a layout that a scripted arm has solved is fair to ask for."""
         s = self._settings
+        if s.layout:  # whoever gives one has proven it
+            return layout_of(s.layout)
         if s.scene != "obstacle":
             return draw_layout(s.scene, s.seed, s.target)
         return Oracle(self._world).draw_solvable(s.scene, s.seed, Skill(SkillKind.LIFT, s.target))

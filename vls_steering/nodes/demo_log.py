@@ -1,0 +1,144 @@
+"""The log of a task over DDS -> the Recording that report, film and score are made from."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vls_steering.bench.recording import ExecutorTrace, Recorder, Recording, RunFacts, TickTrace
+from vls_steering.core.arrays import FloatArray
+from vls_steering.nodes import topics
+from vls_steering.nodes.conversions import keypoints_of, set_point_of, stamp_seconds
+from vls_steering.nodes.markers import CHOSEN, RULED_OUT
+from vls_steering.nodes.topic_log import Entry
+
+# Everything small.  Pictures stay out: they can be drawn again from sim/state.
+LOGGED = (
+    topics.SIM_LAYOUT,
+    topics.SIM_STATE,
+    topics.JOINT_STATES,
+    topics.GRIPPER_GRASPED,
+    topics.KEYPOINTS,
+    topics.INSTRUCTION,
+    topics.REWARD_PROGRAM,
+    topics.VLM_STATUS,
+    topics.ACTION_CHUNK,
+    topics.STEERING_STATUS,
+    topics.STEERING_MARKERS,
+    topics.SAFETY_STATUS,
+    topics.SET_POINT,
+)
+NUMBERS = (
+    "progress", "strength", "shift_m", "best_score", "margin", "safety_m", "network_rows", "nfe", "share_steered",
+    "finished", "tick_ms", "encode_ms", "denoise_ms", "guide_ms", "select_ms", "observation_age_ms",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LoggedProgram:
+    """The reward program that was in force; empty strings when none was."""
+
+    document: str = ""
+    sha256: str = ""
+    written_by: str = ""
+    since_s: float = 0.0
+
+
+def program_of(entries: Sequence[Entry]) -> LoggedProgram:
+    """The first program that was accepted."""
+    for message in _messages(entries, topics.REWARD_PROGRAM):
+        if message.document:
+            since_s = stamp_seconds(message.header.stamp)
+            return LoggedProgram(message.document, message.sha256, message.written_by, since_s)
+    return LoggedProgram()
+
+
+def recording_of(entries: Sequence[Entry], facts: RunFacts) -> Recording:
+    """From the acceptance of the program to the end of the log."""
+    program = program_of(entries)
+    recorder = Recorder()
+    for message in _messages(entries, topics.SIM_STATE):
+        state = np.asarray(message.data)
+        if state[0] >= program.since_s:
+            recorder.states.append(state)
+    recorder.set_points += [_set_point_row(message) for message in _messages(entries, topics.SET_POINT)]
+    recorder.keypoints += [keypoints_of(message) for message in _messages(entries, topics.KEYPOINTS)]
+    recorder.executor += [
+        _executor_trace(message)
+        for message in _messages(entries, topics.SAFETY_STATUS)
+        if stamp_seconds(message.header.stamp) >= program.since_s
+    ]
+    drawn = [message for message in _messages(entries, topics.STEERING_MARKERS) if message.markers]
+    particles = {_stamp(message.markers[0]): message for message in drawn}
+    recorder.ticks += [
+        _tick_trace(status, particles.get(_stamp(status)))
+        for status in _messages(entries, topics.STEERING_STATUS)
+        if program.sha256 and status.program_sha256 == program.sha256
+    ]
+    return recorder.finish(facts)
+
+
+def candidates_of(markers: Any) -> tuple[FloatArray, FloatArray, int]:
+    """Markers of `nodes.markers.steering_markers` -> candidates (K, H, 3) m, shares of the reward (K,), the chosen.
+
+    None stands for a tick without markers.
+    """
+    lines = [marker for marker in markers.markers if marker.ns == "candidates"] if markers is not None else []
+    paths = [[(point.x, point.y, point.z) for point in line.points] for line in lines]
+    chosen = next((i for i, line in enumerate(lines) if _same_colour(line, CHOSEN)), -1)
+    shares = [
+        1.0 if i == chosen else float("nan") if _same_colour(line, RULED_OUT) else line.color.g
+        for i, line in enumerate(lines)
+    ]
+    return np.array(paths).reshape(len(lines), -1 if lines else 0, 3), np.array(shares), chosen
+
+
+def _tick_trace(status: Any, markers: Any) -> TickTrace:
+    candidates, shares, chosen = candidates_of(markers)
+    return TickTrace(
+        stamp_s=stamp_seconds(status.header.stamp),
+        candidates=candidates,
+        scores=shares,
+        chosen=chosen,
+        stage=status.stage,
+        stages=status.stages,
+        stage_name=status.stage_name,
+        numbers={name: float(getattr(status, name)) for name in NUMBERS},
+        reason=status.reason,
+    )
+
+
+def _executor_trace(message: Any) -> ExecutorTrace:
+    return ExecutorTrace(
+        stamp_s=stamp_seconds(message.header.stamp),
+        state=message.state_name,
+        reason=message.reason,
+        latched=message.latched,
+        passed=message.chunks_passed,
+        scaled=message.chunks_scaled,
+        rejected=message.chunks_rejected,
+        gaps=message.gaps,
+        last_reason=message.last_reason,
+    )
+
+
+def _set_point_row(message: Any) -> FloatArray:
+    sent = set_point_of(message)
+    return np.r_[sent.stamp_s, sent.joint_positions, sent.joint_velocities, sent.gripper_width_m]
+
+
+def _messages(entries: Sequence[Entry], topic: topics.Topic[Any]) -> list[Any]:
+    return [entry.message() for entry in entries if entry.topic is topic]
+
+
+def _stamp(message: Any) -> tuple[int, int]:
+    return message.header.stamp.sec, message.header.stamp.nanosec
+
+
+def _same_colour(marker: Any, colour: Any) -> bool:
+    seen, wanted = (array.array("f", (c.r, c.g, c.b, c.a)) for c in (marker.color, colour))
+    return bool(np.allclose(seen, wanted, atol=1e-3))
