@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections import defaultdict
@@ -27,6 +28,8 @@ from vls_steering.policies.unet import ConditionalUNet, UNetSettings
 CONFIGURE, ACTIVATE, DEACTIVATE = 1, 3, 4
 LISTENED = (
     topics.JOINT_STATES,
+    topics.SIM_LAYOUT,
+    topics.SIM_STATE,
     topics.KEYPOINTS,
     topics.VLM_STATUS,
     topics.REWARD_PROGRAM,
@@ -42,7 +45,7 @@ def untrained_policy(path: Path) -> Path:
     torch.manual_seed(0)
     network = ConditionalUNet(UNetSettings())
     features = FeatureNormaliser((0.0,) * STEP_SIZE, (1.0,) * STEP_SIZE)
-    space = ActionSpace(tuple(0.002 * step for step in range(1, 17)))
+    space = ActionSpace(tuple(0.001 * step for step in range(1, 17)))
     save_policy(path, network, features, space, CosineSchedule(), {"note": "untrained"})
     return path
 
@@ -101,6 +104,10 @@ class Graph:
         self.until(future.done, within_s, service)
         self.node.destroy_client(client)
         return future.result()
+
+    def kill(self, name: str) -> None:
+        """As the kernel does it: no last words."""
+        os.kill(self._supervisor.process_id(name), signal.SIGKILL)
 
     def process_id(self, name: str) -> int:
         return self._supervisor.process_id(name)
