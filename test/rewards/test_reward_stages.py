@@ -29,7 +29,7 @@ def closing(steps_before: int) -> torch.Tensor:
 
 
 class TestGrasp:
-    grasp = program("pick up the red cube").stages[0]
+    grasp = program("pick up the red cube").stages[1]
 
     def test_the_way_to_the_named_object_wins(self) -> None:
         scene = Scene.from_observation(observe(keypoints()))
@@ -83,9 +83,32 @@ class TestGrasp:
         assert not self.grasp.done(observe(points, tcp=CUBE))
 
 
+class TestMissedGrasp:
+    opening, grasp = program("pick up the red cube").stages[:2]
+
+    def test_an_open_hand_above_the_object_has_nothing_to_do_first(self) -> None:
+        assert self.opening.done(observe(keypoints(), tcp=HOME))
+
+    def test_fingers_closed_on_nothing_begin_again_from_above(self) -> None:
+        missed = observe(keypoints(), tcp=CUBE, width=0.0)
+        assert not self.grasp.ready(missed)
+        assert not self.opening.done(missed)
+        scene = Scene.from_observation(missed)
+        up = straight([raised(CUBE, 0.12)], start=CUBE)
+        opened, shut = (self.opening.score(motion(up, width), scene) for width in (OPEN, SHUT))
+        assert opened > shut
+        stay = straight([CUBE], start=CUBE)
+        assert opened > self.opening.score(motion(stay, OPEN), scene)
+
+    def test_an_object_in_the_hand_is_not_let_go(self) -> None:
+        held = observe(keypoints(), tcp=CUBE, width=0.038, holds=True)
+        assert self.opening.done(held)
+        assert self.grasp.ready(held)
+
+
 class TestLiftAndPlace:
     def test_the_held_object_moves_with_the_hand(self) -> None:
-        lift = program("pick up the red cube").stages[1]
+        lift = program("pick up the red cube").stages[2]
         here = observe(keypoints(), tcp=CUBE, width=0.038, holds=True)
         scene = Scene.from_observation(here)
         assert scene.held == "red cube"
@@ -94,7 +117,7 @@ class TestLiftAndPlace:
         assert lift.score(motion(up, SHUT), scene) > lift.score(motion(up, OPEN), scene) + 1.0
 
     def test_lifting_is_measured_on_the_object(self) -> None:
-        lift = program("pick up the red cube").stages[1]
+        lift = program("pick up the red cube").stages[2]
         high = raised(CUBE, 0.16)
         assert lift.done(observe(keypoints(red_cube=high), tcp=high, width=0.038, holds=True))
         empty = observe(keypoints(), tcp=high, width=0.0)
@@ -103,7 +126,7 @@ class TestLiftAndPlace:
 
     def test_the_stages_of_a_placement_follow_one_another(self) -> None:
         compiled = program("put the red cube on the plate")
-        grasp, carry, lower, retreat = compiled.stages
+        _, grasp, carry, lower, retreat = compiled.stages
         plate = PLACES["white plate"]
         above, down = raised(plate, 0.15), raised(plate, 0.033)
         held = {"width": 0.038, "holds": True}
@@ -111,7 +134,7 @@ class TestLiftAndPlace:
         over = observe(keypoints(red_cube=above), tcp=above, **held)
         resting = observe(keypoints(red_cube=down), tcp=down, width=0.08)
         away = observe(keypoints(red_cube=down), tcp=raised(plate, 0.14), width=0.08)
-        measured = [[stage.done(o) for stage in compiled.stages] for o in (at_cube, over, resting, away)]
+        measured = [[stage.done(o) for stage in compiled.stages[1:]] for o in (at_cube, over, resting, away)]
         assert [row.index(False) if False in row else 4 for row in measured[:2]] == [1, 2]
         assert measured[2][2]
         assert not measured[2][3]
@@ -120,7 +143,7 @@ class TestLiftAndPlace:
         assert retreat.ready(resting)
 
     def test_lowering_then_opening_beats_dropping_and_beats_carrying_on(self) -> None:
-        lower = program("put the red cube on the plate").stages[2]
+        lower = program("put the red cube on the plate").stages[3]
         plate = PLACES["white plate"]
         above, down = raised(plate, 0.15), raised(plate, 0.035)
         scene = Scene.from_observation(observe(keypoints(red_cube=above), tcp=above, width=0.038, holds=True))
@@ -137,7 +160,7 @@ class TestLiftAndPlace:
 
 class TestKeepOut:
     NAMES = ("red cube", "blue cube", "purple box")
-    grasp = program("pick up the red cube but stay clear of the purple box", *NAMES).stages[0]
+    grasp = program("pick up the red cube but stay clear of the purple box", *NAMES).stages[1]
 
     def detours(self) -> tuple[Rollout, Scene]:
         points = keypoints(*self.NAMES)
@@ -162,7 +185,7 @@ class TestKeepOut:
         assert self.grasp.safety_now(Scene.from_observation(observe(points, tcp=turned))) > 0.0
 
     def test_it_sees_the_held_object(self) -> None:
-        lift = program("pick up the red cube but stay clear of the purple box", *self.NAMES).stages[1]
+        lift = program("pick up the red cube but stay clear of the purple box", *self.NAMES).stages[2]
         tcp = (0.45 + 0.022 + 0.05, -0.05, 0.20)
         empty = Scene.from_observation(observe(keypoints(*self.NAMES), tcp=tcp))
         dangling = keypoints(*self.NAMES, red_cube=(tcp[0] - 0.03, tcp[1], tcp[2]))
@@ -178,7 +201,7 @@ class TestKeepOut:
         assert self.grasp.safety(motion(better), scene) > self.grasp.safety(motion(tcp), scene)
 
     def test_safety_is_in_metres_and_infinite_without_a_keep_out(self) -> None:
-        free = program("pick up the red cube").stages[0]
+        free = program("pick up the red cube").stages[1]
         rollout, _ = self.detours()
         assert torch.isposinf(free.safety(rollout, Scene.from_observation(observe(keypoints())))).all()
         points = keypoints(*self.NAMES)

@@ -29,8 +29,9 @@ def stages(instruction: str) -> list[str]:
     return [stage.name for stage in understand(instruction).stages]
 
 
-PICK_RED = ["grasp the red cube", "lift the red cube"]
+PICK_RED = ["open the hand above the red cube", "grasp the red cube", "lift the red cube"]
 PLACE_RED = [
+    "open the hand above the red cube",
     "grasp the red cube",
     "carry the red cube over the white plate",
     "set the red cube down on the white plate",
@@ -51,8 +52,8 @@ PLACE_RED = [
         ("put the red cube on the plate", PLACE_RED),
         ("place the red block onto the white dish", PLACE_RED),
         ("move the red cube to the plate", PLACE_RED),
-        ("pick up the red cube and put it on the plate", [PLACE_RED[0], PICK_RED[1], *PLACE_RED[1:]]),
-        ("pick up the red cube, then place it on the plate.", [PLACE_RED[0], PICK_RED[1], *PLACE_RED[1:]]),
+        ("pick up the red cube and put it on the plate", [*PICK_RED, *PLACE_RED[2:]]),
+        ("pick up the red cube, then place it on the plate.", [*PICK_RED, *PLACE_RED[2:]]),
         ("push the yellow brick forward", ["get behind the yellow brick", "push the yellow brick forward"]),
         ("push the brick to the left", ["get behind the yellow brick", "push the yellow brick left"]),
         ("shove the can away from you", ["get behind the green cylinder", "push the green cylinder forward"]),
@@ -126,7 +127,7 @@ def test_what_is_not_understood_is_refused_in_the_users_own_words(instruction: s
 
 
 def test_a_height_in_the_instruction_is_kept() -> None:
-    (_, lift) = understand("lift the red cube 20 cm").program.stages
+    (_, _, lift) = understand("lift the red cube 20 cm").program.stages
     assert "height(kp('red cube')) >= 21.9 cm" in lift.as_json()["done"]
 
 

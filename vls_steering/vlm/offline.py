@@ -175,7 +175,7 @@ class _Reader:
         if float(thing.size[:2].min()) >= GRIPPER_OPEN_M:
             width = 100 * float(thing.size[:2].min())
             raise Refusal(f"the {thing.name} is {width:.0f} cm wide: the gripper opens 8 cm", "Name a smaller object")
-        self._task.stages.append(programs.grasp(thing.name))
+        self._task.stages.extend(programs.grasp(thing.name))
         self._task.held = thing.name
 
     def _remember(self, name: str) -> None:

@@ -15,11 +15,17 @@ from vls_steering.core.types import Keypoint
 LIFT_HEIGHT_CM = 15
 # Where a fingertip point counts as at the object, given the error of a centroid seen by cameras.
 AT_OBJECT_CM = 2.5
+# Fingers nearer than this hold none of the objects; wider than that they are open.
+MISSED_CM = 1.5
+OPEN_CM = 6
+OPEN_ABOVE_CM = 8
 CARRY_HEIGHT_CM = 8
 RETREAT_CM = 8
 # Keep-outs that name no distance: the gate, and the room that is preferred where there is a choice.
 GATE_MARGIN_M = 0.015
 PREFERRED_MARGIN_M = 0.04
+# Less than the approach's 2.5: a preference for room must not push the hand off the object it grasps.
+PREFERENCE_WEIGHT = 1
 PUSH_DISTANCE_M = 0.08
 PUSH_STANDOFF_M = 0.05
 PUSH_HEIGHT_M = 0.022
@@ -32,16 +38,28 @@ def approach(signal: str) -> list[str]:
     return [f"minimize(lowest({signal})) * 2", f"minimize({signal}) * 0.5"]
 
 
-def grasp(name: str) -> Stage:
-    """Reach the object with an open hand, close there."""
+def grasp(name: str) -> list[Stage]:
+    """Reach the object with an open hand, close there; fingers that close on nothing begin again from above."""
     reach = f"dist(ee, {kp(name)})"
-    return {
-        "name": f"grasp the {name}",
-        "reward": approach(reach),
-        "gripper": f"close_when({reach} <= {AT_OBJECT_CM} cm)",
-        "done": f"grasped({quoted(name)})",
-        "deadline": "15 s",
-    }
+    above = f"height(ee) - height({kp(name)})"
+    held = f"grasped({quoted(name)})"
+    return [
+        {
+            "name": f"open the hand above the {name}",
+            "reward": [f"eventually({above} >= {OPEN_ABOVE_CM} cm)"],
+            "gripper": "open",
+            "done": f"{held} or (gripper_width >= {OPEN_CM} cm and {above} >= {OPEN_ABOVE_CM - 2} cm)",
+            "deadline": "10 s",
+        },
+        {
+            "name": f"grasp the {name}",
+            "reward": approach(reach),
+            "gripper": f"close_when({reach} <= {AT_OBJECT_CM} cm)",
+            "requires": f"gripper_width >= {MISSED_CM} cm or {held}",
+            "done": held,
+            "deadline": "15 s",
+        },
+    ]
 
 
 def lift(name: str, height_cm: float = LIFT_HEIGHT_CM) -> Stage:
@@ -143,7 +161,7 @@ class KeepOut:
         safety = [*stage.get("safety", []), {"term": f"{space} >= {_cm(gate)})", "phrase": self.phrase}]
         reward = list(stage["reward"])
         if self.margin_m is None:
-            reward.append({"term": f"{space} >= {_cm(PREFERRED_MARGIN_M)}) * 3", "phrase": self.phrase})
+            reward.append({"term": f"{space} >= {_cm(PREFERRED_MARGIN_M)}) * {PREFERENCE_WEIGHT}", "phrase": self.phrase})
         return {**stage, "reward": reward, "safety": safety}
 
 
