@@ -161,7 +161,8 @@ class KeepOut:
         safety = [*stage.get("safety", []), {"term": f"{space} >= {_cm(gate)})", "phrase": self.phrase}]
         reward = list(stage["reward"])
         if self.margin_m is None:
-            reward.append({"term": f"{space} >= {_cm(PREFERRED_MARGIN_M)}) * {PREFERENCE_WEIGHT}", "phrase": self.phrase})
+            room = f"{space} >= {_cm(PREFERRED_MARGIN_M)}) * {PREFERENCE_WEIGHT}"
+            reward.append({"term": room, "phrase": self.phrase})
         return {**stage, "reward": reward, "safety": safety}
 
 
