@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ FRAME_SIZE = (MAIN_SIZE[0] + SIDE_PX, MAIN_SIZE[1])
 MARGIN_PX = 16
 STILL_S = 1.6  # the last frame stays this long
 TRAIL_S = 3.0
+POSTER_SHARE = 0.2  # of the last take: the arm is on its way and the particles fan out
 STALE_S = 0.45  # particles older than this are not shown
 
 
@@ -38,19 +39,47 @@ class Take:
     keep_outs: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Film:
+    """What was written, and one picture that stands for it."""
+
+    frames: int
+    still: np.ndarray  # (720, 1280, 3) uint8 RGB
+
+
 def write_video(
     takes: Sequence[Take],
     path: Path,
     world: World,
     fps: int = 10,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> int:
-    """Render the takes one after the other into an H.264 file; returns the number of frames.
+) -> Film:
+    """Render the takes one after the other into an H.264 file.
 
     `world` lends its model and is reset to each take's layout; nothing is simulated.
     """
     total = sum(frame_count(take, fps) for take in takes)
-    writer = imageio_ffmpeg.write_frames(
+    poster = total - frame_count(takes[-1], fps) + round(POSTER_SHARE * _moving_frames(takes[-1], fps))
+    writer = _encoder(path, fps)
+    done = 0
+    try:
+        with Studio(world) as studio:
+            for take in takes:
+                world.reset(take.recording.facts.layout)
+                for frame in frames(take, studio, fps):
+                    writer.send(np.ascontiguousarray(frame))
+                    if done == poster:
+                        still = frame.copy()
+                    done += 1
+                    progress(done, total)
+    finally:
+        writer.close()
+    return Film(done, still)
+
+
+def _encoder(path: Path, fps: int) -> Generator[None, np.ndarray | None, None]:
+    """Takes frames by `send`; H.264 that every browser plays."""
+    writer: Generator[None, np.ndarray | None, None] = imageio_ffmpeg.write_frames(
         str(path),
         FRAME_SIZE,
         fps=fps,
@@ -61,18 +90,7 @@ def write_video(
         ffmpeg_log_level="error",
     )
     writer.send(None)
-    done = 0
-    try:
-        with Studio(world) as studio:
-            for take in takes:
-                world.reset(take.recording.facts.layout)
-                for frame in frames(take, studio, fps):
-                    writer.send(np.ascontiguousarray(frame))
-                    done += 1
-                    progress(done, total)
-    finally:
-        writer.close()
-    return done
+    return writer
 
 
 def frame_count(take: Take, fps: int) -> int:

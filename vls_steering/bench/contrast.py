@@ -1,0 +1,88 @@
+"""What comes before the nodes start: a layout that can be solved, and the frozen policy alone in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vls_steering.bench.episode import EpisodeResult, EpisodeRunner, EpisodeSpec
+from vls_steering.bench.recording import Recorder, Recording, RunFacts
+from vls_steering.bench.summary import Contrast
+from vls_steering.core.errors import Refusal
+from vls_steering.policies import FrozenPolicy
+from vls_steering.sim.layout import SceneLayout
+from vls_steering.sim.oracle import Oracle
+from vls_steering.sim.scenes import draw_layout
+from vls_steering.sim.tasks import Skill, SkillKind
+from vls_steering.sim.world import World
+from vls_steering.steering.presets import preset
+
+CONTRAST_S = 8.0
+
+
+@dataclass(frozen=True)
+class AloneRun:
+    """The frozen policy without any instruction."""
+
+    recording: Recording
+    contrast: Contrast
+
+
+class Prologue:
+    """Owns the world and the cameras of the in-process episodes; close it before the nodes start theirs."""
+
+    def __init__(self, policy: FrozenPolicy, scene: str, seed: int, goal: Skill | None) -> None:
+        self._scene, self._seed, self._goal = scene, seed, goal
+        # An instruction without a predicate still needs a layout that somebody could work in.
+        self._proven_for = goal or Skill(SkillKind.LIFT, "red cube")
+        self._runner = EpisodeRunner(policy, draw_layout(scene, seed, self._proven_for.target))
+
+    @property
+    def world(self) -> World:
+        """For scoring and filming afterwards."""
+        return self._runner.world
+
+    def refuse_early(self, instruction: str) -> None:
+        """Ground the instruction in what the cameras see of this scene; raises Refusal with the planner's reason.
+
+        Every layout of a scene holds the same things, so that there is no need to prove one first.
+        """
+        layout = draw_layout(self._scene, self._seed, self._proven_for.target)
+        spec = EpisodeSpec(layout, instruction, self._goal, preset("ours"), self._seed, limit_s=0.0)
+        refusal = self._runner.run(spec).refusal
+        if refusal:
+            raise Refusal(refusal)
+
+    def draw(self) -> SceneLayout:
+        """A layout in which the scripted oracle has done what is asked for; takes seconds."""
+        return Oracle(self._runner.world).draw_solvable(self._scene, self._seed, self._proven_for)
+
+    def run_alone(self, layout: SceneLayout, instruction: str) -> AloneRun:
+        """The policy as it is, in the layout and with the seed of the run that follows."""
+        recorder = Recorder()
+        spec = EpisodeSpec(layout, None, self._goal, preset("base"), self._seed, limit_s=CONTRAST_S)
+        result = self._runner.run(spec, recorder.watcher())
+        facts = RunFacts(instruction, "base", layout, self._seed, clock="paused")
+        contrast = Contrast(
+            success=result.success,
+            completed=result.completed,
+            collisions=result.collisions,
+            seconds=round(result.seconds, 2),
+            explanation=_explanation(result, self._goal),
+        )
+        return AloneRun(recorder.finish(facts), contrast)
+
+    def close(self) -> None:
+        """Free the cameras' OpenGL context."""
+        self._runner.close()
+
+
+def _explanation(result: EpisodeResult, goal: Skill | None) -> str:
+    if result.collisions:
+        return "Alone, the policy ran into the obstacle."
+    if result.success:
+        return f"Alone, the policy happened to do it: {goal or result.completed[0]}."
+    if result.completed:
+        return f"Alone, the policy did something else: {', '.join(result.completed)}."
+    if result.stop_reason:
+        return f"Alone, the policy was stopped: {result.stop_reason}."
+    return f"Alone, the policy finished nothing in {result.seconds:.0f} s."

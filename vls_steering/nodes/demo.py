@@ -1,0 +1,103 @@
+"""`vls demo`: one sentence in, a moving arm out, over real nodes; then the proof of what happened."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
+
+from vls_steering.bench.contrast import AloneRun, Prologue
+from vls_steering.bench.demo_display import Display
+from vls_steering.bench.score import goal_of
+from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.nodes.demo_files import write_files
+from vls_steering.nodes.demo_options import DemoOptions, write_parameters
+from vls_steering.nodes.demo_task import TaskEnd, run_task
+from vls_steering.nodes.supervisor import node_environment
+from vls_steering.policies import load_policy
+from vls_steering.sim.layout import SceneLayout
+
+__all__ = ["DemoOptions", "run_demo"]
+
+
+def run_demo(options: DemoOptions) -> ExitCode:
+    """Run the demonstration and return the exit code of the command contract; never raises, leaves no process."""
+    display = Display()
+    started_s = time.monotonic()
+    try:
+        with _terminated_like_interrupted():
+            code = _run(options, display)
+    except VlsError as error:
+        display.settle()
+        print(f"vls: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        display.settle()
+        print("vls: interrupted; the arm does not move", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+    display.note(f"{time.monotonic() - started_s:.0f} s in all, exit code {int(code)}", "dim")
+    return code
+
+
+def _run(options: DemoOptions, display: Display) -> ExitCode:
+    options.check()
+    folder = options.open_folder()
+    display.headline(f'"{options.instruction}"', f"scene {options.scene}, seed {options.seed}, {folder}")
+    goal = goal_of(options.instruction)
+    policy = load_policy(options.policy_file)
+    prologue = Prologue(policy, options.scene, options.seed, goal)
+    try:
+        layout, alone = _before_the_nodes(prologue, options, display)
+    finally:
+        prologue.close()
+    end = _over_dds(options, layout, folder, display)
+    display.headline("What came of it")
+    code = write_files(folder, options, end, alone, prologue.world, policy, goal, display)
+    if not options.headless:
+        webbrowser.open((folder / "report.html").as_uri())
+    return code
+
+
+def _before_the_nodes(prologue: Prologue, options: DemoOptions, display: Display) -> tuple[SceneLayout, AloneRun]:
+    if options.vlm == "offline":
+        # The grammar needs no server: what it refuses can be said at once, before anything is started.
+        prologue.refuse_early(options.instruction)
+    display.headline("Drawing a layout that the scripted oracle can solve")
+    layout = prologue.draw()
+    display.headline("The frozen policy alone", "it hears no instruction; in this process, clock paused")
+    alone = prologue.run_alone(layout, options.instruction)
+    display.note(alone.contrast.explanation, "yellow")
+    return layout, alone
+
+
+def _over_dds(options: DemoOptions, layout: SceneLayout, folder: Path, display: Display) -> TaskEnd:
+    display.headline("The same policy, steered", "seven nodes over DDS, clock running")
+    deployment = write_parameters(options, layout, folder)
+    _isolate(folder / "logs")
+    return run_task(options.instruction, deployment, folder / "logs", display)
+
+
+def _isolate(log_folder: Path) -> None:
+    """A domain of its own on this host only, unless the caller has chosen one: nobody else's arm may hear this."""
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 101))
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.update(node_environment(log_folder))
+
+
+@contextlib.contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM takes the same way out as Ctrl-C: hold, ordered shutdown."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

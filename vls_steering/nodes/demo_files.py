@@ -1,0 +1,162 @@
+"""runs/<stamp>/: score the log of a demo, and write report, film and log."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from vls_steering import __version__
+from vls_steering.bench.contrast import AloneRun
+from vls_steering.bench.demo_display import Display
+from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.recording import Recording, RunFacts
+from vls_steering.bench.report import report_page
+from vls_steering.bench.score import Measures, Scorer
+from vls_steering.bench.summary import DemoRun, finished, percentiles, section, summary
+from vls_steering.bench.video import Film, Take, write_video
+from vls_steering.core.errors import ExitCode
+from vls_steering.nodes.demo_log import program_of, recording_of
+from vls_steering.nodes.demo_options import DemoOptions
+from vls_steering.nodes.demo_task import TaskEnd
+from vls_steering.nodes.topic_log import write_mcap
+from vls_steering.policies import FrozenPolicy
+from vls_steering.rewards import parse_program
+from vls_steering.rewards.expression import Text, walk
+from vls_steering.sim.tasks import Skill
+from vls_steering.sim.world import World
+
+PACKAGES = ("torch", "numpy", "mujoco", "mink", "ruckig", "opencv-python-headless", "ros-rclpy")
+
+
+def write_files(
+    folder: Path,
+    options: DemoOptions,
+    end: TaskEnd,
+    alone: AloneRun,
+    world: World,
+    policy: FrozenPolicy,
+    goal: Skill | None,
+    display: Display,
+) -> ExitCode:
+    """Write everything that a run leaves; returns its exit code, the simulator's verdict included."""
+    write_mcap(end.entries, folder / "log.mcap")
+    program = program_of(end.entries)
+    facts = RunFacts(
+        instruction=options.instruction,
+        method="ours",
+        layout=alone.recording.facts.layout,
+        seed=options.seed,
+        clock="running",
+        program=program.document,
+        program_sha256=program.sha256,
+        written_by=program.written_by,
+    )
+    recording = recording_of(end.entries, facts)
+    if program.document:
+        pretty = json.dumps(json.loads(program.document), indent=2, ensure_ascii=False)
+        (folder / "program.json").write_text(pretty + "\n", encoding="utf-8")
+    scorer = Scorer(world)
+    measures = scorer.measure(recording, goal)
+    code, message = _judge(end, recording, measures)
+    run = DemoRun(
+        recording=recording,
+        measures=measures,
+        exit_code=code,
+        message=message,
+        command=options.command,
+        versions=_versions(policy),
+        contrast=alone.contrast,
+        wall_s=end.wall_s,
+        machine=describe_machine(),
+    )
+    (folder / "report.json").write_text(json.dumps(summary(run), indent=2) + "\n", encoding="utf-8")
+    film = None
+    if recording.ticks and code is not ExitCode.INTERRUPTED:
+        film = _film(run, alone, scorer.measure(alone.recording, goal), world, folder / "video.mp4", display)
+    page = report_page(run, film.still if film else None, "video.mp4" if film else "")
+    (folder / "report.html").write_text(page, encoding="utf-8")
+    _say(run, folder, display)
+    return code
+
+
+def _judge(end: TaskEnd, recording: Recording, measures: Measures) -> tuple[ExitCode, str]:
+    """The steering says when it is done; whether it is right is the simulator's to say."""
+    if end.exit_code is not ExitCode.SUCCESS:
+        return end.exit_code, end.message
+    verdict = measures.verdict
+    if verdict.collisions:
+        return ExitCode.TASK_FAILED, "the obstacle was touched"
+    if verdict.success is None:
+        if finished(recording):
+            return ExitCode.SUCCESS, "Every stage is done; the simulator has no predicate to judge this instruction by."
+        return ExitCode.TASK_FAILED, "not every stage was done"
+    if not verdict.success:
+        return ExitCode.TASK_FAILED, f"the steering was content, but the simulator does not see: {verdict.goal}"
+    return ExitCode.SUCCESS, ""
+
+
+def _film(run: DemoRun, alone: AloneRun, alone_measures: Measures, world: World, path: Path, display: Display) -> Film:
+    contrast = alone.contrast
+    good = run.exit_code is ExitCode.SUCCESS
+    goal = run.measures.verdict.goal
+    takes = [
+        Take(
+            alone.recording,
+            alone_measures,
+            "1  frozen policy alone",
+            contrast.explanation,
+            contrast.success,
+            speed=2.0,
+        ),
+        Take(
+            run.recording,
+            run.measures,
+            "2  same policy, steered",
+            f"Success: {goal or 'every stage is done'}" if good else f"Failure: {run.message}",
+            good,
+            keep_outs=kept_clear(run.recording.facts.program),
+        ),
+    ]
+    return write_video(takes, path, world, progress=lambda done, total: display.count("rendering", done, total))
+
+
+def kept_clear(document: str) -> frozenset[str]:
+    """Objects that the safety terms of a program name."""
+    if not document:
+        return frozenset()
+    terms = [term for stage in parse_program(document).stages for term in stage.safety]
+    return frozenset(node.value for term in terms for node in walk(term.expression) if isinstance(node, Text))
+
+
+def _say(run: DemoRun, folder: Path, display: Display) -> None:
+    numbers = summary(run)
+    display.settle()
+    if numbers["success"]:
+        display.note(
+            f"success, measured by the simulator: {numbers['goal']} after {numbers['seconds_to_success']} s",
+            "bold green",
+        )
+    elif numbers["success"] is None and run.exit_code is ExitCode.SUCCESS:
+        display.note(run.message, "yellow")
+    else:
+        display.note(f"no success: {run.message}", "bold red")
+    tick = percentiles(section(run.recording, "tick"))
+    governor = numbers["governor"]
+    display.note(f"tick p50 {tick['p50']} ms, p95 {tick['p95']} ms; governor passed {governor['passed']}, "
+                 f"scaled {governor['scaled']}, rejected {governor['rejected']}")  # fmt: skip
+    if numbers["least_clearance_m"] is not None:
+        display.note(f"closest to the obstacle: {100 * numbers['least_clearance_m']:.1f} cm")
+    for name in ("report.html", "video.mp4", "report.json", "log.mcap"):
+        if (folder / name).exists():
+            display.note(str(folder / name), "dim")
+
+
+def _versions(policy: FrozenPolicy) -> dict[str, str]:
+    found = {"vls_steering": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return {**found, "policy": f"{policy.name} {policy.sha256}"}

@@ -1,0 +1,109 @@
+"""What `vls demo` is asked for, and what it makes of that before anything starts."""
+
+from __future__ import annotations
+
+import shlex
+import typing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vls_steering.core.config import load_yaml, parse_settings
+from vls_steering.core.errors import ConfigurationError
+from vls_steering.nodes.node_set import Deployment
+from vls_steering.nodes.sim_layout import layout_text
+from vls_steering.nodes.vlm import VlmNodeSettings
+from vls_steering.policies.shipped import SHIPPED_POLICY
+from vls_steering.sim.layout import SceneLayout
+from vls_steering.sim.scenes import SCENES
+
+DEFAULT_INSTRUCTION = "pick up the green cylinder but stay clear of the purple box"
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """The options of `vls demo`; empty strings and None stand for "not given"."""
+
+    instruction: str = DEFAULT_INSTRUCTION
+    scene: str = "obstacle"
+    seed: int = 7
+    vlm: str = "offline"
+    base_url: str = ""
+    model: str = ""
+    replay: str = ""
+    robot: str = "sim"
+    policy: Path | None = None
+    out: Path | None = None
+    headless: bool = True
+
+    @property
+    def policy_file(self) -> Path:
+        return (self.policy or SHIPPED_POLICY).resolve()
+
+    @property
+    def command(self) -> str:
+        """The command line that asks for the same again."""
+        words = ["vls", "demo", "--headless", "--scene", self.scene, "--seed", str(self.seed), "--vlm", self.vlm]
+        for name in ("base_url", "model", "replay", "policy"):
+            if value := getattr(self, name):
+                words += [f"--{name.replace('_', '-')}", str(value)]
+        return shlex.join([*words, "--instruction", self.instruction])
+
+    def check(self) -> None:
+        """Raises ConfigurationError with cause and cure for the first option that cannot be meant."""
+        if not self.instruction.strip():
+            raise ConfigurationError("the instruction is empty", f"For example: --instruction {DEFAULT_INSTRUCTION!r}")
+        if self.scene not in SCENES:
+            raise ConfigurationError(f"there is no scene {self.scene!r}", f"Choose one of: {', '.join(SCENES)}")
+        if self.seed < 0:
+            raise ConfigurationError(f"--seed {self.seed} is negative", "Give a seed of 0 or more")
+        back_ends = typing.get_args(VlmNodeSettings.model_fields["back_end"].annotation)
+        if self.vlm not in back_ends:
+            raise ConfigurationError(f"there is no --vlm {self.vlm!r}", f"Choose one of: {', '.join(back_ends)}")
+        robots = typing.get_args(Deployment.model_fields["robot"].annotation)
+        if self.robot not in robots:
+            raise ConfigurationError(f"there is no --robot {self.robot!r}", f"Choose one of: {', '.join(robots)}")
+        if self.vlm == "replay" and not Path(self.replay).is_file():
+            raise ConfigurationError(f"--vlm replay has no recording {self.replay!r}", "Name one with --replay FILE")
+        if not self.policy_file.is_file():
+            raise ConfigurationError(
+                f"there is no policy {self.policy_file}", "Name one with --policy FILE, or train it"
+            )
+
+    def open_folder(self) -> Path:
+        """The folder of this run, made and proven writable; raises ConfigurationError otherwise."""
+        folder = self.out or Path("runs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ConfigurationError(f"cannot write to {folder}: {reason}", "Choose another --out") from error
+        return folder.resolve()
+
+
+def write_parameters(options: DemoOptions, layout: SceneLayout, folder: Path) -> Deployment:
+    """params.yaml of this run: the shipped parameter file with what the options say on top."""
+    values = {"scene": options.scene, "seed": options.seed, "vlm": options.vlm, "robot": options.robot}
+    shipped = parse_settings(Deployment, values, "vls demo")
+    parameters = load_yaml(shipped.parameter_file)
+    _set(parameters, "sim_bridge", {"layout": layout_text(layout)})
+    _set(parameters, "policy", {"policy": str(options.policy_file)})
+    _set(parameters, "vlm", {"replay_file": str(Path(options.replay).resolve())} if options.replay else {})
+    served = {"base_url": options.base_url, "model": options.model}
+    openai = parameters["/**/vlm"]["ros__parameters"].get("openai", {})
+    _set(parameters, "vlm", {"openai": {**openai, **{name: value for name, value in served.items() if value}}})
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(parameters, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return shipped.model_copy(update={"params_file": str(path)})
+
+
+def _set(parameters: dict[str, Any], node: str, values: dict[str, Any]) -> None:
+    parameters.setdefault(f"/**/{node}", {}).setdefault("ros__parameters", {}).update(
+        {name: value for name, value in values.items() if value != {}}
+    )
