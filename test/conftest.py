@@ -7,6 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Examples are judged by what they show, not by how busy the host is; the same ones every time.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
 
@@ -14,7 +19,7 @@ CONFIG = Path(__file__).resolve().parents[1] / "config"
 @pytest.fixture(scope="session")
 def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Settings for this process and its children: own domain, this host only, own log folder, large messages."""
-    settings = {
+    environment = {
         # 1..101 is the range that is safe on every platform; the process id spreads parallel runs over it.
         "ROS_DOMAIN_ID": str(1 + os.getpid() % 101),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
@@ -22,9 +27,9 @@ def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
         "FASTDDS_DEFAULT_PROFILES_FILE": str(CONFIG / "fastdds.xml"),
         "RMW_IMPLEMENTATION": "rmw_fastrtps_cpp",
     }
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    yield settings
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    yield environment
     for name, value in before.items():
         if value is None:
             os.environ.pop(name, None)

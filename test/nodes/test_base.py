@@ -56,7 +56,7 @@ class Bench:
     def _diagnosed(self, message: DiagnosticArray) -> None:
         self.diagnostics.update({status.name: status for status in message.status})
 
-    def until(self, condition: Callable[[], bool], within_s: float = 5.0) -> None:
+    def until(self, condition: Callable[[], bool], within_s: float = 30.0) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
             assert time.monotonic() < deadline, "it did not happen"
@@ -266,12 +266,12 @@ def test_a_signal_runs_the_safety_action_last_and_exits_cleanly(
     root = Path(__file__).resolve().parents[1]
     process = subprocess.Popen(command, cwd=root, env={**os.environ, **ros_environment}, stderr=subprocess.PIPE)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 90
         while not (journal.exists() and "start" in journal.read_text() and listener.count_publishers("last_words")):
             assert time.monotonic() < deadline, "the probe did not start"
             time.sleep(0.05)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=30)
     finally:
         process.kill()
     while not heard and time.monotonic() < deadline:
@@ -285,6 +285,6 @@ def test_a_signal_runs_the_safety_action_last_and_exits_cleanly(
 def test_a_bad_parameter_ends_the_process_with_the_contracts_exit_code(ros_environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "nodes.probe", "--ros-args", "-p", "rate_herz:=10.0"]
     root = Path(__file__).resolve().parents[1]
-    done = subprocess.run(command, cwd=root, env={**os.environ, **ros_environment}, capture_output=True, timeout=20)
+    done = subprocess.run(command, cwd=root, env={**os.environ, **ros_environment}, capture_output=True, timeout=90)
     assert done.returncode == 2
     assert b"did you mean 'rate_hz'?" in done.stderr

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 
 import numpy as np
 import pytest
@@ -227,8 +227,6 @@ def test_pictures_of_different_instants_are_refused() -> None:
 
 def test_a_picture_becomes_a_message_without_touching_every_pixel() -> None:
     picture = np.zeros((480, 640, 3), np.uint8)
-    started = time.perf_counter()
-    for _ in range(10):
-        pictures.image_message(picture, "rgb8", 0.0, "camera")
-    # 0.1-0.3 ms each; element by element it would be hundreds of milliseconds.
-    assert (time.perf_counter() - started) / 10 < 0.02
+    # 0.1-0.3 ms each; element by element it would be hundreds.  The best of several, since the host may be busy.
+    seconds = timeit.repeat(lambda: pictures.image_message(picture, "rgb8", 0.0, "camera"), repeat=10, number=1)
+    assert min(seconds) < 0.02

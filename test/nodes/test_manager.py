@@ -31,7 +31,7 @@ class House:
 
     def __init__(self) -> None:
         self.nodes = {fake.name: RoomNode(fake) for fake in FAKES}
-        overrides = [Parameter("nodes", value=NAMES), Parameter("silence_s", value=0.5)]
+        overrides = [Parameter("nodes", value=NAMES), Parameter("silence_s", value=1.5)]
         self.manager = RoomNode(
             NodeDefinition("manager", ManagerSettings, ManagerBody), parameter_overrides=overrides
         )
@@ -50,7 +50,7 @@ class House:
         assert isinstance(body, FakeExecutor)
         return body
 
-    def until(self, condition: Callable[[], Any], within_s: float = 10.0) -> None:
+    def until(self, condition: Callable[[], Any], within_s: float = 30.0) -> None:
         deadline = time.monotonic() + within_s
         while not condition():
             assert time.monotonic() < deadline, "it did not happen"

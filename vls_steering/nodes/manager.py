@@ -34,7 +34,7 @@ class ManagerSettings(Settings):
     robot: str = Field("sim", description="robot back end: decides which nodes are managed")
     nodes: tuple[str, ...] = Field((), description="managed nodes in bring-up order; empty: the robot's node set")
     autostart: bool = Field(True, description="bring the nodes up at once")
-    silence_s: float = Field(3.0, gt=0, le=60, description="s without an answer after which a node counts as lost")
+    silence_s: float = Field(5.0, gt=0, le=60, description="s without an answer after which a node counts as lost")
     transition_s: float = Field(90.0, gt=0, le=600, description="s that a transition may take (loading weights)")
     task_timeout_s: float = Field(90.0, gt=0, le=3600, description="s until a task counts as failed")
     planning_timeout_s: float = Field(45.0, gt=0, le=600, description="s until a reward program must be accepted")
