@@ -29,8 +29,9 @@ def parse_settings(model: type[SettingsT], values: dict[str, Any], where: str) -
         return model.model_validate(values)
     except ValidationError as error:
         known = ", ".join(sorted(model.model_fields))
-        lines = [f"{'.'.join(map(str, e['loc'])) or '(top)'}: {e['msg']} (found {e['input']!r})" for e in error.errors()]
-        raise ConfigurationError(f"{where}: " + "; ".join(lines), f"Known keys: {known}") from error
+        faults = ((".".join(map(str, e["loc"])) or "(top)", e["msg"], e["input"]) for e in error.errors())
+        text = "; ".join(f"{key}: {message} (found {found!r})" for key, message, found in faults)
+        raise ConfigurationError(f"{where}: {text}", f"Known keys: {known}") from error
 
 
 def load_settings(model: type[SettingsT], path: Path) -> SettingsT:
