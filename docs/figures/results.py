@@ -17,10 +17,9 @@ world waits for the sampler. Perception is the cameras' unless a title says priv
 
 def main() -> None:
     """Write docs/results.md."""
-    parts = [INTRODUCTION]
-    for path in sorted((DOCS / "results").glob("*.json")):
-        parts.append(section(path, json.loads(path.read_text(encoding="utf-8"))))
-    (DOCS / "results.md").write_text("\n".join(parts), encoding="utf-8")
+    reports = sorted((DOCS / "results").glob("*.json"))
+    sections = [section(path, json.loads(path.read_text(encoding="utf-8"))) for path in reports]
+    (DOCS / "results.md").write_text("\n".join([INTRODUCTION, *sections]), encoding="utf-8")
 
 
 def section(path: Path, report: dict[str, Any]) -> str:
