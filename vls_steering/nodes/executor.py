@@ -44,7 +44,7 @@ class ExecutorNodeSettings(Settings):
     auto_arm: bool = Field(False, description="arm at activation without being asked: simulation only")
     status_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of executor/status; a change is told at once")
     clock_patience_s: float = Field(
-        1.0, ge=0.1, le=10.0, description="wall time that /clock may stand still before a moving arm is stopped"
+        5.0, ge=0.1, le=60.0, description="wall time that /clock may stand still before a moving arm is stopped"
     )
     keypoints_timeout_s: float = Field(
         2.0, ge=0.0, le=60.0, description="longest silence of the keypoints while the arm moves; 0 = not watched"
