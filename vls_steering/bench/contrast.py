@@ -64,7 +64,7 @@ class Prologue:
         facts = RunFacts(instruction, "base", layout, self._seed, clock="paused")
         contrast = Contrast(
             success=result.success,
-            completed=result.completed,
+            completed=list(result.completed),
             collisions=result.collisions,
             seconds=round(result.seconds, 2),
             explanation=_explanation(result, self._goal),

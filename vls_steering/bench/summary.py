@@ -22,7 +22,7 @@ class Contrast:
     """The frozen policy alone, in the same layout with the same seed."""
 
     success: bool
-    completed: tuple[str, ...]
+    completed: list[str]
     collisions: int
     seconds: float
     explanation: str

@@ -18,7 +18,7 @@ from vls_steering.nodes.supervisor import Ended, Supervisor, node_environment, n
 from vls_steering.nodes.task_watch import TaskError
 from vls_steering.nodes.topic_log import Entry
 
-BRING_UP_S = 120.0
+BRING_UP_S = 180.0
 TASK_S = 40.0  # of simulated time
 SILENCE_S = 15.0  # wall time without a word from the steering while a task runs
 SETTLE_S = 1.0  # of simulated time after the last stage: what was lifted must stay up

@@ -1,0 +1,126 @@
+"""report.json keeps the command contract; report.html stands alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from bench.runs import LIFT, lifting, world
+
+from vls_steering.bench.recording import Recorder, Recording
+from vls_steering.bench.report import report_page
+from vls_steering.bench.score import Scorer
+from vls_steering.bench.summary import Contrast, DemoRun, finished, summary
+from vls_steering.core.errors import ExitCode
+
+CONTRACT = {
+    "success": bool,
+    "instruction": str,
+    "program_sha256": str,
+    "written_by": str,
+    "scene": str,
+    "seed": int,
+    "stages": list,
+    "collisions": int,
+    "tick_ms": dict,
+    "share_steered": float,
+    "governor": dict,
+    "versions": dict,
+}
+
+
+def demo_run(recording: Recording | None = None, code: ExitCode = ExitCode.SUCCESS, message: str = "") -> DemoRun:
+    recording = recording or lifting()
+    measures = Scorer(world()).measure(recording, LIFT)
+    contrast = Contrast(False, ["push red cube"], 0, 8.0, "Alone, the policy did something else: push red cube.")
+    return DemoRun(recording, measures, code, message, "vls demo --seed 3", {"python": "3.11"}, contrast, wall_s=8.0)
+
+
+@pytest.fixture(scope="module")
+def numbers() -> dict:
+    return summary(demo_run())
+
+
+def test_the_contract_is_kept(numbers: dict) -> None:
+    for key, kind in CONTRACT.items():
+        assert isinstance(numbers[key], kind), key
+    assert {"p50", "p95"} <= set(numbers["tick_ms"])
+    assert {"passed", "scaled", "rejected"} <= set(numbers["governor"])
+    assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
+
+
+def test_stages_follow_one_another_in_time(numbers: dict) -> None:
+    grasp, lift = numbers["stages"]
+    assert (grasp["name"], lift["name"]) == ("grasp", "lift")
+    assert grasp["started_s"] == 0.0
+    assert grasp["ended_s"] == lift["started_s"] < lift["ended_s"]
+    assert grasp["finished"]
+    assert lift["finished"]
+
+
+def test_going_back_a_stage_is_not_finishing_it() -> None:
+    recording = lifting()
+    back = replace(recording.ticks[-1], stage=0, stage_name="grasp", stamp_s=recording.ticks[-1].stamp_s + 0.1)
+    rows = summary(demo_run(replace(recording, ticks=(*recording.ticks[:-1], back))))["stages"]
+    assert [row["finished"] for row in rows[:2]] == [True, False]
+
+
+def test_chunks_are_counted_by_reason(numbers: dict) -> None:
+    governor, last = numbers["governor"], lifting().executor[-1]
+    assert (governor["passed"], governor["scaled"]) == (last.passed, last.scaled)
+    assert sum(governor["reasons"].values()) == last.scaled
+
+
+def test_success_needs_both_the_simulator_and_the_exit_code() -> None:
+    assert summary(demo_run())["success"]
+    assert summary(demo_run(code=ExitCode.SAFETY_STOP, message="the camera stopped"))["success"] is False
+
+
+def test_holds_do_not_count_as_ticks_of_the_sampler(numbers: dict) -> None:
+    assert finished(lifting())
+    assert numbers["tick_ms"]["p50"] == pytest.approx(20 + np.median(range(len(lifting().ticks))), abs=2.0)
+
+
+class Outside(HTMLParser):
+    """Collects what a page would load from elsewhere, and checks that every tag is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.loads += [v for k, v in attrs if k in ("src", "href") and v and not v.startswith("data:")]
+        if tag not in ("meta", "img", "path", "rect", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("code", [ExitCode.SUCCESS, ExitCode.TASK_FAILED])
+def test_the_page_stands_alone(code: ExitCode) -> None:
+    still = np.full((72, 128, 3), 90, np.uint8)
+    page = report_page(demo_run(code=code, message="<b>odd</b> & ends"), still, "video.mp4")
+    parser = Outside()
+    parser.feed(page)
+    assert parser.open == []
+    assert parser.loads == ["video.mp4"]
+    assert "$" not in re.sub(r"<style>.*?</style>", "", page, flags=re.S)
+    assert "<b>odd</b>" not in page
+    assert page.count("<svg") == 9
+    assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", page.lower().split("<body>")[1].replace("base64", ""))
+
+
+def test_a_run_that_never_began_has_a_page_too() -> None:
+    empty = Recorder().finish(replace(lifting().facts, program="", program_sha256="", written_by=""))
+    page = report_page(demo_run(empty, ExitCode.REFUSED, "I do not understand 'xyzzy'"))
+    assert "I do not understand" in page
+    assert "There is no program" in page
