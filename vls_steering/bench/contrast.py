@@ -16,7 +16,7 @@ from vls_steering.sim.tasks import Skill, SkillKind
 from vls_steering.sim.world import World
 from vls_steering.steering.presets import preset
 
-CONTRAST_S = 8.0
+CONTRAST_S = 10.0
 
 
 @dataclass(frozen=True)

@@ -63,8 +63,8 @@ class Display:
         self._stage_names[view.stage] = view.stage_name
         pace = f"tick {view.tick_ms:.0f} ms   strength {view.strength:.2f}   executor {view.executor.lower()}"
         if not self._console.is_terminal:
-            share = f"{100 * view.progress:.0f} %"
-            stage = f"stage {view.stage + 1}/{view.stages} {view.stage_name!r} {share}" if view.stages else "planning"
+            percent = f"{100 * view.progress:.0f} %"
+            stage = f"stage {view.stage + 1}/{view.stages} {view.stage_name!r} {percent}" if view.stages else "planning"
             self._say(f"{view.elapsed_s:5.1f} s  {stage}   {pace}", LINE_EVERY_S)
             return
         table = Table.grid(padding=(0, 2))

@@ -56,12 +56,18 @@ def text(
 
 
 def paragraph(
-    picture: np.ndarray, words: str, at: tuple[int, int], size_px: int, columns: int, colour: Colour = INK
+    picture: np.ndarray,
+    words: str,
+    at: tuple[int, int],
+    size_px: int,
+    columns: int,
+    colour: Colour = INK,
+    bold: bool = False,
 ) -> int:
     """Wrapped lines; returns the y of the next baseline."""
     x, y = at
     for line in textwrap.wrap(words, columns):
-        text(picture, line, (x, y), size_px, colour)
+        text(picture, line, (x, y), size_px, colour, bold)
         y += round(1.35 * size_px)
     return y
 

@@ -75,6 +75,11 @@ class Scorer:
         self._obstacle = world.model.geom(body_name(OBSTACLE)).id
         self._arm_geoms = _collision_geoms(world.model)
 
+    @property
+    def world(self) -> World:
+        """For others who need a model of the scene."""
+        return self._world
+
     def measure(self, recording: Recording, goal: Skill | None) -> Measures:
         """Everything that is measured of a run; an obstacle touch is a failure whatever was achieved."""
         world, layout = self._world, recording.facts.layout

@@ -14,7 +14,7 @@ from vls_steering.sim.world import World
 
 SUPERSAMPLING = 1.5  # software rendering is bound by the arm's vertices: more pixels are nearly free
 MAIN_SIZE, WRIST_SIZE = (960, 720), (288, 216)  # width, height
-SKY_TOP, SKY_BOTTOM = np.float32([24, 28, 36]), np.float32([74, 82, 96])  # RGB
+SKY_TOP, SKY_BOTTOM = np.array([24, 28, 36], np.float32), np.array([74, 82, 96], np.float32)  # RGB
 NEAR_SKY_M, FAR_SKY_M = 1.6, 4.9  # the floor fades into it; nothing beyond is worth seeing
 
 
@@ -42,7 +42,7 @@ class Studio:
 
     def __init__(self, world: World) -> None:
         self._model, self._data = world.model, mujoco.MjData(world.model)
-        self._size = tuple(round(SUPERSAMPLING * side) for side in MAIN_SIZE)
+        self._size = (round(SUPERSAMPLING * MAIN_SIZE[0]), round(SUPERSAMPLING * MAIN_SIZE[1]))
         # The buffer's size is read from the model when the context is made.
         self._model.vis.global_.offwidth, self._model.vis.global_.offheight = self._size
         self._gl = mujoco.GLContext(*self._size)

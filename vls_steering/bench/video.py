@@ -20,6 +20,7 @@ from vls_steering.sim.world import World
 SIDE_PX = 320
 FRAME_SIZE = (MAIN_SIZE[0] + SIDE_PX, MAIN_SIZE[1])
 MARGIN_PX = 16
+STAGE_COLUMNS = 34  # characters of a stage's name on one line
 STILL_S = 1.6  # the last frame stays this long
 TRAIL_S = 3.0
 POSTER_SHARE = 0.2  # of the last take: the arm is on its way and the particles fan out
@@ -196,17 +197,18 @@ def _stage_names(recording: Recording) -> list[str]:
 
 def _stages(frame: np.ndarray, at: tuple[int, int], names: Sequence[str], tick: TickTrace) -> None:
     x, y = at
+    bar_px = WRIST_SIZE[0] - 52
     for number, name in enumerate(names):
         over = tick.stages and (number < tick.stage or tick.numbers.get("finished", 0.0) > 0)
         current = number == tick.stage and not over
         share = 1.0 if over else tick.numbers.get("progress", 0.0) if current else 0.0
         ink = paint.INK if current else paint.GREEN if over else paint.QUIET
-        paint.text(frame, name, (x, y), 17, ink, bold=current)
-        paint.text(frame, f"{100 * share:3.0f} %", (x + WRIST_SIZE[0] - 46, y), 15, ink)
-        paint.rounded(frame, (x, y + 8), (WRIST_SIZE[0], 8), paint.LINE)
+        y = paint.paragraph(frame, name, (x, y), 16, STAGE_COLUMNS, ink, bold=current) - 12
+        paint.rounded(frame, (x, y), (bar_px, 8), paint.LINE)
         if share > 0.02:
-            paint.rounded(frame, (x, y + 8), (round(share * WRIST_SIZE[0]), 8), paint.GREEN if over else paint.TEAL)
-        y += 44
+            paint.rounded(frame, (x, y), (round(share * bar_px), 8), paint.GREEN if over else paint.TEAL)
+        paint.text(frame, f"{100 * share:3.0f} %", (x + bar_px + 10, y + 9), 14, ink)
+        y += 34
 
 
 def _numbers(frame: np.ndarray, at: tuple[int, int], tick: TickTrace) -> None:

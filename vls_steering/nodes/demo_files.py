@@ -25,7 +25,7 @@ from vls_steering.nodes.topic_log import write_mcap
 from vls_steering.policies import FrozenPolicy
 from vls_steering.rewards import parse_program
 from vls_steering.rewards.expression import Text, walk
-from vls_steering.sim.tasks import Skill
+from vls_steering.sim.tasks import Skill, SkillKind
 from vls_steering.sim.world import World
 
 PACKAGES = ("torch", "numpy", "mujoco", "mink", "ruckig", "opencv-python-headless", "ros-rclpy")
@@ -75,7 +75,7 @@ def write_files(
     (folder / "report.json").write_text(json.dumps(summary(run), indent=2) + "\n", encoding="utf-8")
     film = None
     if recording.ticks and code is not ExitCode.INTERRUPTED:
-        film = _film(run, alone, scorer.measure(alone.recording, goal), world, folder / "video.mp4", display)
+        film = _film(run, alone, scorer, goal, folder / "video.mp4", display)
     page = report_page(run, film.still if film else None, "video.mp4" if film else "")
     (folder / "report.html").write_text(page, encoding="utf-8")
     _say(run, folder, display)
@@ -98,14 +98,13 @@ def _judge(end: TaskEnd, recording: Recording, measures: Measures) -> tuple[Exit
     return ExitCode.SUCCESS, ""
 
 
-def _film(run: DemoRun, alone: AloneRun, alone_measures: Measures, world: World, path: Path, display: Display) -> Film:
+def _film(run: DemoRun, alone: AloneRun, scorer: Scorer, goal: Skill | None, path: Path, display: Display) -> Film:
     contrast = alone.contrast
     good = run.exit_code is ExitCode.SUCCESS
-    goal = run.measures.verdict.goal
     takes = [
         Take(
             alone.recording,
-            alone_measures,
+            scorer.measure(alone.recording, goal),
             "1  frozen policy alone",
             contrast.explanation,
             contrast.success,
@@ -115,12 +114,25 @@ def _film(run: DemoRun, alone: AloneRun, alone_measures: Measures, world: World,
             run.recording,
             run.measures,
             "2  same policy, steered",
-            f"Success: {goal or 'every stage is done'}" if good else f"Failure: {run.message}",
+            f"Success: {_achieved(goal)}" if good else f"Failure: {run.message}",
             good,
             keep_outs=kept_clear(run.recording.facts.program),
         ),
     ]
-    return write_video(takes, path, world, progress=lambda done, total: display.count("rendering", done, total))
+    return write_video(takes, path, scorer.world, progress=lambda done, total: display.count("rendering", done, total))
+
+
+def _achieved(goal: Skill | None) -> str:
+    if goal is None:
+        return "every stage is done"
+    return (
+        f"the {goal.target} "
+        + {
+            SkillKind.LIFT: "is in the air",
+            SkillKind.PLACE: "is on the plate",
+            SkillKind.PUSH: "was pushed forward",
+        }[goal.kind]
+    )
 
 
 def kept_clear(document: str) -> frozenset[str]:

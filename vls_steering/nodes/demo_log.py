@@ -15,6 +15,7 @@ from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import keypoints_of, set_point_of, stamp_seconds
 from vls_steering.nodes.markers import CHOSEN, RULED_OUT
 from vls_steering.nodes.topic_log import Entry
+from vls_steering.safety.reasons import ReasonCode
 
 # Everything small.  Pictures stay out: they can be drawn again from sim/state.
 LOGGED = (
@@ -122,8 +123,13 @@ def _executor_trace(message: Any) -> ExecutorTrace:
         scaled=message.chunks_scaled,
         rejected=message.chunks_rejected,
         gaps=message.gaps,
-        last_reason=message.last_reason,
+        # The words hold measured numbers; the code is what can be counted.
+        last_reason=_in_words(message.last_reason_code),
     )
+
+
+def _in_words(reason_code: int) -> str:
+    return ReasonCode(reason_code).name.lower().replace("_", " ") if reason_code else ""
 
 
 def _set_point_row(message: Any) -> FloatArray:

@@ -7,14 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vls_steering.action import RunTask
 from vls_steering.bench.demo_display import Display, TaskView
 from vls_steering.core.errors import ConfigurationError, ExitCode
 from vls_steering.nodes.conversions import stamp_seconds
 from vls_steering.nodes.demo_client import DemoClient
 from vls_steering.nodes.node_set import Deployment
-from vls_steering.nodes.supervisor import Ended, Supervisor, node_environment, node_processes
+from vls_steering.nodes.supervisor import Supervisor, node_environment, node_processes
 from vls_steering.nodes.task_watch import TaskError
 from vls_steering.nodes.topic_log import Entry
 
@@ -60,10 +60,16 @@ def run_task(instruction: str, deployment: Deployment, log_folder: Path, display
         task = _Task(client, processes, log_folder, display)
         try:
             code, message = task.run(instruction)
+        except _Stopped as stopped:
+            code, message = ExitCode.SAFETY_STOP, str(stopped)
         except KeyboardInterrupt:
             code, message = ExitCode.INTERRUPTED, f"interrupted; {_rest(client)}"
         display.note(message or "every stage is done", "green" if code is ExitCode.SUCCESS else "red")
         return TaskEnd(code, message, client.log.entries, task.wall_s)
+
+
+class _Stopped(Exception):
+    """The task cannot go on; says why, and what the arm does."""
 
 
 class _Task:
@@ -81,45 +87,41 @@ class _Task:
         return (self._ended_s or time.monotonic()) - self._began_s
 
     def run(self, instruction: str) -> tuple[ExitCode, str]:
-        gone = self._bring_up()
-        if gone is not None:
-            return gone
+        """Exit code and message; raises _Stopped when the nodes let the task down."""
+        self._bring_up()
+        result = self._follow(instruction)
         for _ in range(RETRIES):
-            outcome = self._follow(instruction)
-            if isinstance(outcome, tuple):
-                return outcome
-            if outcome.error_code != TaskError.NOT_READY or self._client.feedback is not None:
+            if result.error_code != TaskError.NOT_READY or self._client.feedback is not None:
                 break
-            time.sleep(RETRY_S)  # the manager has not heard what this client has
-        if outcome.success:
+            time.sleep(RETRY_S)  # the manager has not heard yet what this client has
+            result = self._follow(instruction)
+        if result.success:
             self._settle()
-        return EXIT_CODES[TaskError(outcome.error_code)], outcome.error_msg
+        return EXIT_CODES[TaskError(result.error_code)], result.error_msg
 
-    def _bring_up(self) -> tuple[ExitCode, str] | None:
-        started_s = time.monotonic()
-        while not self._client.is_up:
-            if ended := self._processes.ended():
-                return self._lost(ended[0])
+    def _bring_up(self) -> None:
+        client, started_s = self._client, time.monotonic()
+        while not client.is_up:
+            self._check_processes()
             if time.monotonic() - started_s > BRING_UP_S:
-                late = ", ".join(f"{n} ({s})" for n, s in self._client.node_states.items() if s != "active")
-                return ExitCode.SAFETY_STOP, f"not up within {BRING_UP_S:g} s: {late}; see {self._log_folder}"
-            self._display.nodes(self._client.node_states)
+                late = ", ".join(f"{name} ({state})" for name, state in client.node_states.items() if state != "active")
+                raise _Stopped(f"not up within {BRING_UP_S:g} s: {late}; see {self._log_folder}")
+            self._display.nodes(client.node_states)
             time.sleep(POLL_S)
-        self._display.nodes(self._client.node_states)
+        self._display.nodes(client.node_states)
         self._display.note(f"all nodes are active after {time.monotonic() - started_s:.0f} s")
-        return None
 
-    def _follow(self, instruction: str) -> RunTask.Result | tuple[ExitCode, str]:
+    def _follow(self, instruction: str) -> Any:
+        """The RunTask.Result."""
         client = self._client
         start_s = self._simulated_s()
         self._began_s, self._ended_s = time.monotonic(), None
         client.begin(instruction, TASK_S)
         while client.result is None:
-            if ended := self._processes.ended():
-                return self._lost(ended[0])
+            self._check_processes()
             silent_s = time.monotonic() - client.last_news_s
             if silent_s > SILENCE_S:
-                return ExitCode.SAFETY_STOP, f"no word from the steering for {silent_s:.0f} s; {_rest(client)}"
+                raise _Stopped(f"no word from the steering for {silent_s:.0f} s; {_rest(client)}")
             self._display.task(self._view(self._simulated_s() - start_s))
             time.sleep(POLL_S)
         self._ended_s = time.monotonic()
@@ -148,12 +150,13 @@ class _Task:
             executor=safety.state_name if safety else "silent",
         )
 
-    def _lost(self, ended: Ended) -> tuple[ExitCode, str]:
-        """A node died: what it said last, and what the arm does."""
-        log = self._log_folder / f"{ended.name}.log"
-        if ended.code == ExitCode.BAD_ARGUMENTS:
-            raise ConfigurationError(_last_line(log) or f"{ended.name} refused its parameters", f"See {log}")
-        return ExitCode.SAFETY_STOP, f"the {ended.name} node {_cause(ended.code)}; {_rest(self._client)}; see {log}"
+    def _check_processes(self) -> None:
+        """A node that died ends the task: what it was, and what the arm does."""
+        for gone in self._processes.ended():
+            log = self._log_folder / f"{gone.name}.log"
+            if gone.code == ExitCode.BAD_ARGUMENTS:
+                raise ConfigurationError(_last_line(log) or f"{gone.name} refused its parameters", f"See {log}")
+            raise _Stopped(f"the {gone.name} node {_cause(gone.code)}; {_rest(self._client)}; see {log}")
 
 
 def _rest(client: DemoClient) -> str:

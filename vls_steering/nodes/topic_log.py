@@ -80,7 +80,8 @@ def write_mcap(entries: Sequence[Entry], path: Path) -> None:
 
 def definition(message_type: Any) -> str:
     """The .msg text of a type, followed by those of every type it contains (encoding `ros2msg`)."""
-    texts, waiting, seen = [], [message_type], {_type_name(message_type)}
+    texts: list[str] = []
+    waiting, seen = [message_type], {_type_name(message_type)}
     while waiting:
         current = waiting.pop(0)
         package, _, short = _type_name(current).split("/")
