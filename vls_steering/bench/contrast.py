@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from vls_steering.bench.episode import EpisodeResult, EpisodeRunner, EpisodeSpec
 from vls_steering.bench.recording import Recorder, Recording, RunFacts
 from vls_steering.bench.summary import Contrast
@@ -17,6 +19,7 @@ from vls_steering.sim.world import World
 from vls_steering.steering.presets import preset
 
 CONTRAST_S = 10.0
+REHEARSAL_S = 0.8
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,22 @@ class Prologue:
         """For scoring and filming afterwards."""
         return self._runner.world
 
-    def refuse_early(self, instruction: str) -> None:
-        """Ground the instruction in what the cameras see of this scene; raises Refusal with the planner's reason.
+    def rehearse(self, instruction: str) -> float:
+        """A few steered ticks on an unproven layout: seconds a tick takes here, so that the demo can pace the world.
 
-        Every layout of a scene holds the same things, so that there is no need to prove one first.
+        The offline grammar grounds the instruction in what the cameras see; raises Refusal with its reason.  Every
+        layout of a scene holds the same things, so that what is refused here would be refused in any of them.
         """
         layout = draw_layout(self._scene, self._seed, self._proven_for.target)
-        spec = EpisodeSpec(layout, instruction, self._goal, preset("ours"), self._seed, limit_s=0.0)
-        refusal = self._runner.run(spec).refusal
-        if refusal:
-            raise Refusal(refusal)
+        spec = EpisodeSpec(layout, instruction, self._goal, preset("ours"), self._seed, limit_s=REHEARSAL_S)
+        result = self._runner.run(spec)
+        if result.refusal:
+            raise Refusal(result.refusal)
+        return float(np.median(result.tick_ms)) / 1e3
+
+    def rehearse_anything(self) -> float:
+        """The same where another back end than the grammar will write the program."""
+        return self.rehearse(f"pick up the {self._proven_for.target}")
 
     def draw(self) -> SceneLayout:
         """A layout in which the scripted oracle has done what is asked for; takes seconds."""

@@ -13,16 +13,20 @@ from pathlib import Path
 
 from vls_steering.bench.contrast import AloneRun, Prologue
 from vls_steering.bench.demo_display import Display
+from vls_steering.bench.episode import TICK_S
 from vls_steering.bench.score import goal_of
 from vls_steering.core.errors import ExitCode, VlsError
 from vls_steering.nodes.demo_files import write_files
 from vls_steering.nodes.demo_options import DemoOptions, write_parameters
-from vls_steering.nodes.demo_task import TaskEnd, run_task
+from vls_steering.nodes.demo_task import run_task
 from vls_steering.nodes.supervisor import node_environment
 from vls_steering.policies import load_policy
 from vls_steering.sim.layout import SceneLayout
 
 __all__ = ["DemoOptions", "run_demo"]
+
+BESIDE_NODES = 2.0  # a tick takes this much longer while cameras, perception and executor share the processor
+SLOWEST = 0.1
 
 
 def run_demo(options: DemoOptions) -> ExitCode:
@@ -52,10 +56,14 @@ def _run(options: DemoOptions, display: Display) -> ExitCode:
     policy = load_policy(options.policy_file)
     prologue = Prologue(policy, options.scene, options.seed, goal)
     try:
-        layout, alone = _before_the_nodes(prologue, options, display)
+        pace = _pace(prologue, options, display)
+        layout, alone = _alone(prologue, options, display)
     finally:
         prologue.close()
-    end = _over_dds(options, layout, folder, display)
+    display.headline("The same policy, steered", "nodes over DDS, clock running")
+    deployment = write_parameters(options, layout, pace, folder)
+    _isolate(folder / "logs")
+    end = run_task(options.instruction, deployment, folder / "logs", display)
     display.headline("What came of it")
     code = write_files(folder, options, end, alone, prologue.world, policy, goal, display)
     if not options.headless:
@@ -63,23 +71,24 @@ def _run(options: DemoOptions, display: Display) -> ExitCode:
     return code
 
 
-def _before_the_nodes(prologue: Prologue, options: DemoOptions, display: Display) -> tuple[SceneLayout, AloneRun]:
-    if options.vlm == "offline":
-        # The grammar needs no server: what it refuses can be said at once, before anything is started.
-        prologue.refuse_early(options.instruction)
+def _pace(prologue: Prologue, options: DemoOptions, display: Display) -> float:
+    """Real-time factor at which this machine keeps up; raises Refusal for what the grammar does not understand."""
+    # The grammar needs no server: what it refuses can be said at once, before anything is started.
+    grammar = options.vlm == "offline"
+    tick_s = prologue.rehearse(options.instruction) if grammar else prologue.rehearse_anything()
+    pace = min(1.0, max(SLOWEST, TICK_S / (BESIDE_NODES * tick_s)))
+    slowed = f"; the world runs at {pace:.2f} of real time, so that chunks are not late" if pace < 1 else ""
+    display.note(f"a steered tick takes {1e3 * tick_s:.0f} ms here{slowed}", "yellow" if slowed else "dim")
+    return pace
+
+
+def _alone(prologue: Prologue, options: DemoOptions, display: Display) -> tuple[SceneLayout, AloneRun]:
     display.headline("Drawing a layout that the scripted oracle can solve")
     layout = prologue.draw()
     display.headline("The frozen policy alone", "it hears no instruction; in this process, clock paused")
     alone = prologue.run_alone(layout, options.instruction)
     display.note(alone.contrast.explanation, "yellow")
     return layout, alone
-
-
-def _over_dds(options: DemoOptions, layout: SceneLayout, folder: Path, display: Display) -> TaskEnd:
-    display.headline("The same policy, steered", "seven nodes over DDS, clock running")
-    deployment = write_parameters(options, layout, folder)
-    _isolate(folder / "logs")
-    return run_task(options.instruction, deployment, folder / "logs", display)
 
 
 def _isolate(log_folder: Path) -> None:

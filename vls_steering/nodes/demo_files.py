@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,6 +29,7 @@ from vls_steering.rewards.expression import Text, walk
 from vls_steering.sim.tasks import Skill, SkillKind
 from vls_steering.sim.world import World
 
+TAKE_S = 16.0  # a longer run is shown faster
 PACKAGES = ("torch", "numpy", "mujoco", "mink", "ruckig", "opencv-python-headless", "ros-rclpy")
 
 
@@ -116,6 +118,7 @@ def _film(run: DemoRun, alone: AloneRun, scorer: Scorer, goal: Skill | None, pat
             "2  same policy, steered",
             f"Success: {_achieved(goal)}" if good else f"Failure: {run.message}",
             good,
+            speed=max(1.0, math.ceil(2 * run.recording.duration_s / TAKE_S) / 2),
             keep_outs=kept_clear(run.recording.facts.program),
         ),
     ]

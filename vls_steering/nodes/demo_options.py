@@ -87,12 +87,15 @@ class DemoOptions:
         return folder.resolve()
 
 
-def write_parameters(options: DemoOptions, layout: SceneLayout, folder: Path) -> Deployment:
-    """params.yaml of this run: the shipped parameter file with what the options say on top."""
+def write_parameters(options: DemoOptions, layout: SceneLayout, pace: float, folder: Path) -> Deployment:
+    """params.yaml of this run: the shipped parameter file with what the options say on top.
+
+    `pace` is the real-time factor of the simulated world.
+    """
     values = {"scene": options.scene, "seed": options.seed, "vlm": options.vlm, "robot": options.robot}
     shipped = parse_settings(Deployment, values, "vls demo")
     parameters = load_yaml(shipped.parameter_file)
-    _set(parameters, "sim_bridge", {"layout": layout_text(layout)})
+    _set(parameters, "sim_bridge", {"layout": layout_text(layout), "real_time_factor": round(pace, 3)})
     _set(parameters, "policy", {"policy": str(options.policy_file)})
     _set(parameters, "vlm", {"replay_file": str(Path(options.replay).resolve())} if options.replay else {})
     served = {"base_url": options.base_url, "model": options.model}
