@@ -1,0 +1,171 @@
+"""`vls demo` by its exit codes: bad arguments, refusals, Ctrl-C, a camera that dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from mcap.reader import make_reader
+from nodes.graph import untrained_policy
+
+from vls_steering.core.config import load_yaml
+from vls_steering.core.errors import ExitCode
+from vls_steering.nodes.demo import DemoOptions, run_demo
+from vls_steering.nodes.demo_options import write_parameters
+from vls_steering.nodes.sim_layout import layout_of
+from vls_steering.sim.scenes import draw_layout
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy that moves the arm without sense: nothing here depends on what it knows."""
+    return untrained_policy(tmp_path_factory.mktemp("policy") / "untrained.safetensors")
+
+
+@pytest.fixture
+def options(weights: Path, tmp_path: Path) -> DemoOptions:
+    return DemoOptions("pick up the red cube", scene="play", seed=3, policy=weights, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"scene": "kitchen"}, "there is no scene 'kitchen'. Choose one of: "),
+        ({"seed": -1}, "--seed -1 is negative"),
+        ({"instruction": " "}, "the instruction is empty"),
+        ({"vlm": "oracle"}, "there is no --vlm 'oracle'. Choose one of: offline"),
+        ({"vlm": "replay"}, "Name one with --replay"),
+        ({"robot": "ur5"}, "there is no --robot 'ur5'. Choose one of: sim"),
+        ({"policy": Path("nowhere.safetensors")}, "there is no policy"),
+        ({"out": Path("/proc/run")}, "cannot write to /proc/run"),
+    ],
+)
+def test_bad_arguments_are_told_with_their_cure(
+    change: dict, said: str, options: DemoOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_demo(replace(options, **change)) is ExitCode.BAD_ARGUMENTS
+    error = capsys.readouterr().err
+    assert error.startswith("vls: ")
+    assert said in error
+
+
+@pytest.mark.parametrize("instruction", ["xyzzy", "pick up the orange ball", "keep 5 cm from the white plate"])
+def test_what_is_not_understood_or_not_there_is_refused_before_anything_starts(
+    instruction: str, options: DemoOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_demo(replace(options, instruction=instruction)) is ExitCode.REFUSED
+    assert capsys.readouterr().err.startswith("vls: ")
+    assert not (options.out / "logs").exists()
+
+
+def test_the_command_line_asks_for_the_same_again(options: DemoOptions) -> None:
+    command = replace(options, vlm="openai", model="small", base_url="http://here/v1").command
+    assert "--vlm openai" in command
+    assert "--instruction 'pick up the red cube'" in command
+    assert "--base-url http://here/v1 --model small" in command
+
+
+def test_the_nodes_get_the_options_on_top_of_the_parameter_file(options: DemoOptions, tmp_path: Path) -> None:
+    layout = draw_layout("play", 3)
+    deployment = write_parameters(replace(options, vlm="openai", model="small"), layout, 0.5, tmp_path)
+    written = load_yaml(Path(deployment.params_file))
+    bridge = written["/**/sim_bridge"]["ros__parameters"]
+    assert layout_of(bridge["layout"]) == layout
+    assert (bridge["real_time_factor"], deployment.seed, deployment.vlm) == (0.5, 3, "openai")
+    assert written["/**/vlm"]["ros__parameters"]["openai"]["model"] == "small"
+    assert written["/**/policy"]["ros__parameters"]["policy"] == str(options.policy)
+
+
+class Running:
+    """`vls demo` as a process, in motion."""
+
+    def __init__(self, options: DemoOptions, environment: dict[str, str]) -> None:
+        command = [sys.executable, "-m", "vls_steering.cli", *options.command.split(" --instruction ")[0].split()[1:]]
+        self.process = subprocess.Popen(
+            [*command, "--instruction", options.instruction, "--out", str(options.out)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **environment, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
+        )
+        self.folder = options.out
+        self.output = ""
+
+    def until_it_moves(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+            if "executor tracking" in line:
+                return
+        pytest.fail(f"it never moved:\n{self.output}")
+
+    def finish(self) -> int:
+        self.output += self.process.communicate(timeout=240)[0]
+        return self.process.returncode
+
+    def children(self) -> dict[str, int]:
+        """Node processes of this run, by name."""
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = entry.read_bytes().decode().split("\0")
+            except OSError:
+                continue
+            if str(self.folder / "params.yaml") in words:
+                found[words[words.index("-m") + 1].rsplit(".", 1)[1]] = int(entry.parent.name)
+        return found
+
+    def last_states(self) -> list[str]:
+        decoder = pytest.importorskip("mcap_ros2.decoder").DecoderFactory()
+        with (self.folder / "log.mcap").open("rb") as stream:
+            reader = make_reader(stream, decoder_factories=[decoder])
+            messages = reader.iter_decoded_messages(topics=["/executor/status"])
+            return [message.state_name for _, _, _, message in messages][-1:]
+
+
+@pytest.fixture
+def running(options: DemoOptions, ros_environment: dict[str, str]) -> Iterator[Running]:
+    one = Running(options, ros_environment)
+    one.until_it_moves()
+    yield one
+    if one.process.poll() is None:
+        one.process.kill()
+    deadline_s = time.monotonic() + 20
+    while one.children() and time.monotonic() < deadline_s:
+        time.sleep(0.1)
+    assert one.children() == {}  # nothing outlives the demo, whatever happened to it
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_the_arm_holding_and_no_process(running: Running) -> None:
+    assert len(running.children()) == 7
+    running.process.send_signal(signal.SIGINT)
+    assert running.finish() == ExitCode.INTERRUPTED, running.output
+    assert "interrupted; the arm holds" in running.output
+    assert running.children() == {}
+    assert running.last_states() == ["HOLDING"]
+    assert json.loads((running.folder / "report.json").read_text())["exit_code"] == 130
+
+
+@pytest.mark.slow
+def test_a_camera_that_freezes_stops_the_arm(running: Running) -> None:
+    """The process lives, but sends nothing."""
+    os.kill(running.children()["camera"], signal.SIGSTOP)
+    assert running.finish() == ExitCode.SAFETY_STOP, running.output
+    assert running.children() == {}
+    report = json.loads((running.folder / "report.json").read_text())
+    assert report["success"] is False
+    assert "keypoints" in report["message"]
