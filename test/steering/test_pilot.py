@@ -126,8 +126,8 @@ def modes_followed(policy: MixturePolicy, name: str, seed: int) -> set[int]:
 
 def test_unsteered_warm_starts_keep_to_one_mode_and_cold_ones_do_not() -> None:
     policy = make_fan(SPACE, reach_m=0.2, weights=(1.0, 1.0, 1.0))
-    assert [len(modes_followed(policy, "base", seed)) for seed in range(5)] == [1] * 5
-    assert min(len(modes_followed(policy, "base_cold", seed)) for seed in range(5)) >= 2
+    assert [len(modes_followed(policy, "base_warm", seed)) for seed in range(5)] == [1] * 5
+    assert min(len(modes_followed(policy, "base", seed)) for seed in range(5)) >= 2
 
 
 def test_when_nothing_keeps_clear_it_holds_where_it_is() -> None:
@@ -219,7 +219,7 @@ def test_a_plan_that_the_observation_contradicts_is_given_up_within_the_tick() -
     both = make_fan(SPACE, reach_m=0.2, weights=(1.0, 1.0))
     sides = [GaussianMixture(torch.zeros(1), both.mixture.means[[m]], both.mixture.stds[[m]]) for m in (0, 1)]
     policy = MixturePolicy(sides[0], SPACE)
-    made = pilot(policy, None, "base")
+    made = pilot(policy, None, "base_warm")
     assert ends_at(both, fly(made, 4)[-1]) == 0
     policy.mixture = sides[1]
     after = fly(made, 1, start=4)[0]
@@ -230,11 +230,11 @@ def test_a_plan_that_the_observation_contradicts_is_given_up_within_the_tick() -
 
 def test_a_hand_that_does_not_move_is_started_from_noise_and_a_moving_one_is_not() -> None:
     policy = fan(1.0, 1.0)
-    after = round(preset("base").stall.after_s / 0.1)
-    stuck = fly(pilot(policy, None, "base"), after + 2)
+    after = round(preset("base_warm").stall.after_s / 0.1)
+    stuck = fly(pilot(policy, None, "base_warm"), after + 2)
     assert [tick for tick, result in enumerate(stuck) if not result.telemetry.warm] == [0, after]
     assert "stalled" in stuck[after].telemetry.reason
-    made = pilot(policy, None, "base")
+    made = pilot(policy, None, "base_warm")
     moving = [made.tick(observe(0.1 * tick, (0.40, 0.0, 0.30 + 0.031 * tick))) for tick in range(after + 2)]
     assert all(result.telemetry.warm for result in moving[1:])
 
@@ -254,7 +254,7 @@ def test_the_policy_sees_the_observations_up_to_now() -> None:
             return super().encode(observations)
 
     plain = fan(1.0, 1.0)
-    made = Pilot(Watching(plain.mixture, plain.action_space), preset("base"), 0)
+    made = Pilot(Watching(plain.mixture, plain.action_space), preset("base_warm"), 0)
     fly(made, 3)
     assert seen == [(0.0,), (0.0, 0.1), (0.0, 0.1, 0.2)]
 
@@ -263,5 +263,5 @@ def test_settings_refuse_nonsense_and_presets_are_settings() -> None:
     with pytest.raises(ConfigurationError, match="unknown steering preset"):
         preset("magic")
     assert all(isinstance(settings, SteeringSettings) for settings in PRESETS.values())
-    assert not preset("base").steers
+    assert not preset("base_warm").steers
     assert preset("best_of_k").steers

@@ -53,7 +53,7 @@ QUICK = Suite(
 UNDIRECTED = Suite(
     name="undirected",
     tasks=(Task("any skill", "play", None, None, 20.0),),
-    methods=("base",),
+    methods=("base", "base_warm"),
 )
 
 SUITES = {suite.name: suite for suite in (QUICK, UNDIRECTED)}

@@ -25,7 +25,10 @@ PHYSICS_STEP_S = 0.002
 # Friction grasps hold only with stiff contacts (solref), four-dimensional friction and elliptic cones; measured in
 # test/sim/test_grasps.py.
 GRASP_SOLREF = (0.005, 1.0)
-GRASP_FRICTION = (1.5, 0.01, 0.0001)
+# MuJoCo takes the larger friction of two geoms: rubber fingertips grip, while objects slide on the table as wood does.
+# Objects as sticky as the fingers lock under a hand that pushes them.
+FINGER_FRICTION = (1.5, 0.01, 0.0001)
+OBJECT_FRICTION = (0.5, 0.01, 0.0001)
 GRIP_FORCE_N = 30.0
 FRONT_CAMERA, WRIST_CAMERA = "front", "wrist"
 PARKED_X_M = 6.0
@@ -85,7 +88,7 @@ def _tune_hand(spec: mujoco.MjSpec) -> None:
     for finger in ("left_finger", "right_finger"):
         for geom in spec.body(finger).geoms:
             if geom.contype:
-                geom.friction = GRASP_FRICTION
+                geom.friction = FINGER_FRICTION
                 geom.condim = 4
                 geom.solref = GRASP_SOLREF
     hand = spec.actuator(GRIPPER_ACTUATOR)
@@ -103,8 +106,9 @@ def _tune_hand(spec: mujoco.MjSpec) -> None:
 def _add_table(spec: mujoco.MjSpec) -> None:
     x, y, z = TABLE_HALF_SIZE_M
     spec.worldbody.add_geom(
-        name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=[x, y, z], pos=[TABLE_CENTRE_X_M, 0, -z], rgba=TABLE_RGBA
-    )
+        name="table", type=mujoco.mjtGeom.mjGEOM_BOX, size=[x, y, z], pos=[TABLE_CENTRE_X_M, 0, -z], rgba=TABLE_RGBA,
+        friction=OBJECT_FRICTION,
+    )  # fmt: skip
     spec.worldbody.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=[10, 10, 0.1], pos=[0, 0, -0.75], rgba=[0.3, 0.3, 0.33, 1]
     )
@@ -120,7 +124,7 @@ def _add_graspable(spec: mujoco.MjSpec, item: Graspable, index: int) -> None:
         size=item.half_size_m,
         rgba=item.rgba,
         mass=item.mass_kg,
-        friction=GRASP_FRICTION,
+        friction=OBJECT_FRICTION,
         condim=4,
         solref=GRASP_SOLREF,
     )
@@ -136,6 +140,7 @@ def _add_plate(spec: mujoco.MjSpec) -> None:
         size=[PLATE_RADIUS_M, half, 0],
         pos=[0, 0, half],
         rgba=PLATE_RGBA,
+        friction=OBJECT_FRICTION,
     )
 
 

@@ -13,10 +13,10 @@ _ONE_LINEAGE = StartSettings(scouts=0)
 
 PRESETS = MappingProxyType(
     {
-        # The policy alone: one lineage keeps to the mode it once fell into.
-        "base": SteeringSettings(particles=1, guide=_UNGUIDED, start=_ONE_LINEAGE),
-        # The policy as papers run it: a fresh draw on every tick.
-        "base_cold": SteeringSettings(particles=1, guide=_UNGUIDED, start=_COLD),
+        # The policy alone, as papers run it: a fresh draw on every tick.
+        "base": SteeringSettings(particles=1, guide=_UNGUIDED, start=_COLD),
+        # The policy alone, warm: one lineage keeps to the mode it once fell into, dead ends included.
+        "base_warm": SteeringSettings(particles=1, guide=_UNGUIDED, start=_ONE_LINEAGE),
         # The reward only chooses.
         "best_of_k": SteeringSettings(particles=16, guide=_UNGUIDED, start=_COLD),
         # The reward only bends.
