@@ -97,7 +97,9 @@ class _Task:
             result = self._follow(instruction)
         if result.success:
             self._settle()
-        return EXIT_CODES[TaskError(result.error_code)], result.error_msg
+        code = EXIT_CODES[TaskError(result.error_code)]
+        rest = f"; {_rest(self._client)}" if code is ExitCode.SAFETY_STOP else ""
+        return code, f"{result.error_msg}{rest}"
 
     def _bring_up(self) -> None:
         client, started_s = self._client, time.monotonic()
@@ -160,7 +162,7 @@ class _Task:
 
 
 def _rest(client: DemoClient) -> str:
-    return "the arm holds" if client.cancel() else "the executor did not confirm that the arm rests"
+    return "the arm holds" if client.cancel() else "the arm was not seen to come to rest"
 
 
 def _cause(code: int) -> str:

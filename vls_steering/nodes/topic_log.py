@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -51,9 +51,9 @@ class TopicLog:
         """In order of arrival."""
         return tuple(self._entries)
 
-    def of(self, topic: Topic[Any]) -> Iterator[Any]:
-        """The messages of one topic, deserialised."""
-        return (entry.message() for entry in self.entries if entry.topic is topic)
+    def newest(self, topic: Topic[Any]) -> Any:
+        """The last message of `topic`, deserialised; None before the first."""
+        return next((entry.message() for entry in reversed(self._entries) if entry.topic is topic), None)
 
     def _receiver(self, topic: Topic[Any]) -> Any:
         return lambda data: self._entries.append(Entry(topic, time.time_ns(), bytes(data)))
