@@ -66,7 +66,11 @@ def recording_of(entries: Sequence[Entry], facts: RunFacts) -> Recording:
         state = np.asarray(message.data)
         if state[0] >= program.since_s:
             recorder.states.append(state)
-    recorder.set_points += [_set_point_row(message) for message in _messages(entries, topics.SET_POINT)]
+    recorder.set_points += [
+        _set_point_row(message)
+        for message in _messages(entries, topics.SET_POINT)
+        if stamp_seconds(message.header.stamp) >= program.since_s
+    ]
     recorder.keypoints += [keypoints_of(message) for message in _messages(entries, topics.KEYPOINTS)]
     recorder.executor += [
         _executor_trace(message)
