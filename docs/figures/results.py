@@ -26,6 +26,8 @@ def section(path: Path, report: dict[str, Any]) -> str:
     """One benchmark: command, machine, table."""
     config, machine = report["config"], report["machine"]
     options = f"--episodes {config.get('episodes', config.get('scenes'))} --seed {config['seed']}"
+    if "methods" in config:
+        options += f" --methods {','.join(config['methods'])} --jobs {config['jobs']}"
     privileged = ", privileged keypoints" if config.get("perception") == "privileged" else ""
     lines = [
         f"## {report['bench']}{privileged}",
