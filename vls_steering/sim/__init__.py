@@ -1,0 +1,1 @@
+"""The simulated world: model, layouts, cameras, scorer, scripted teacher and oracle.  Truth is for scoring only."""
