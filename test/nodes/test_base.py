@@ -269,7 +269,11 @@ def test_a_signal_runs_the_safety_action_last_and_exits_cleanly(
         deadline = time.monotonic() + 90
         while not (journal.exists() and "start" in journal.read_text() and listener.count_publishers("last_words")):
             assert time.monotonic() < deadline, "the probe did not start"
-            time.sleep(0.05)
+            rclpy.spin_once(listener, timeout_sec=0.05)
+        # The listener knows the publisher; the publisher must know the listener too before its last words.
+        known = time.monotonic() + 2.0
+        while time.monotonic() < known:
+            rclpy.spin_once(listener, timeout_sec=0.05)
         process.send_signal(number)
         _, errors = process.communicate(timeout=30)
     finally:
