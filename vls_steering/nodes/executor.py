@@ -47,7 +47,7 @@ class ExecutorNodeSettings(Settings):
         5.0, ge=0.1, le=60.0, description="wall time that /clock may stand still before a moving arm is stopped"
     )
     keypoints_timeout_s: float = Field(
-        2.0, ge=0.0, le=60.0, description="longest silence of the keypoints while the arm moves; 0 = not watched"
+        1.5, ge=0.0, le=60.0, description="longest silence of the keypoints while the arm moves; 0 = not watched"
     )
     limits: ExecutorSettings = ExecutorSettings()
 
