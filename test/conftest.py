@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,3 +46,8 @@ def ros(ros_environment: dict[str, str]) -> Iterator[None]:
     rclpy.init(args=[], signal_handler_options=signals.SignalHandlerOptions.NO)
     yield
     rclpy.try_shutdown()
+
+
+def pytest_configure() -> None:
+    """A shell that starts pytest in the background has it ignore SIGINT, and every process of a test with it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
