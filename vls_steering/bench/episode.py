@@ -91,7 +91,8 @@ class EpisodeRunner:
         world, scorer = self._world, SkillScorer(spec.layout)
         world.reset(spec.layout)
         eyes = self._eyes(spec)
-        executor = Executor(FR3_LIMITS, ExecutorSettings(), self._kinematics)
+        limits = ExecutorSettings()
+        executor = Executor(FR3_LIMITS, limits, self._kinematics)
         executor.arm(world.robot_state(), world.stamp_s)
         pilot = Pilot(self._policy, spec.steering, spec.seed)
         record = _Record()
@@ -111,7 +112,7 @@ class EpisodeRunner:
             executor.submit(result.chunk, world.stamp_s)
             if watch is not None:
                 watch(TickView(observation, result, world.full_state()))
-            self._advance(executor)
+            self._advance(executor, limits.control_period_s)
             success = record.score(scorer.completed(world.truth()), spec.goal)
             if world.obstacle_touches or executor.status().latched:
                 success = False
@@ -128,8 +129,7 @@ class EpisodeRunner:
             keypoints = eyes(self._world.robot_state())
         return keypoints
 
-    def _advance(self, executor: Executor) -> None:
-        period_s = 0.01
+    def _advance(self, executor: Executor, period_s: float) -> None:
         for _ in range(round(TICK_S / period_s)):
             executor.observe(self._world.robot_state())
             self._world.apply(executor.step(self._world.stamp_s))

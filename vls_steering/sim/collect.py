@@ -16,16 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from vls_steering.core.arrays import FloatArray
+from vls_steering.policies.features import OBJECT_SLOTS
 from vls_steering.robots.kinematics import ArmKinematics, UnreachablePose
 from vls_steering.sim.layout import SceneLayout
-from vls_steering.sim.objects import GRASPABLES, PLATE
 from vls_steering.sim.scenes import draw_training_layout
 from vls_steering.sim.scripted import POLICY_STEP_S, Route, plan_skill
 from vls_steering.sim.stepper import TcpStepper
 from vls_steering.sim.tasks import Skill, SkillKind, SkillScorer
 from vls_steering.sim.world import SceneTruth, World
 
-SLOTS = (*GRASPABLES, PLATE)
 SKILL_SHARES = {SkillKind.LIFT: 0.4, SkillKind.PLACE: 0.4, SkillKind.PUSH: 0.2}
 START_BOX_M = (np.array([0.32, -0.28, 0.12]), np.array([0.62, 0.28, 0.42]))
 RANDOM_START_SHARE = 0.40
@@ -89,7 +88,7 @@ class Collector:
                 skills.append(following)
             else:
                 steps.cut(complete)
-        present = np.array([name in self._world.truth().positions for name in SLOTS])
+        present = np.array([name in self._world.truth().positions for name in OBJECT_SLOTS])
         return steps.demonstration(seed, skills, route, present)
 
     def _perform(
@@ -129,7 +128,7 @@ class _Steps:
     def add(self, truth: SceneTruth, target: FloatArray, gripper_open: bool) -> None:
         self._tcp.append(truth.robot.tcp_position)
         self._width.append(truth.robot.gripper_width_m)
-        self._objects.append(np.array([truth.positions.get(name, np.zeros(3)) for name in SLOTS]))
+        self._objects.append(np.array([truth.positions.get(name, np.zeros(3)) for name in OBJECT_SLOTS]))
         self._action_tcp.append(target)
         self._action_open.append(gripper_open)
 
