@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import traceback
@@ -115,9 +114,7 @@ def _one_thread() -> None:
 def _runner(policy: Path) -> EpisodeRunner:
     """One world, rig and policy a process."""
     _one_thread()
-    runner = EpisodeRunner(load_policy(policy), draw_layout("play", 0))
-    atexit.register(runner.close)
-    return runner
+    return EpisodeRunner(load_policy(policy), draw_layout("play", 0))
 
 
 def _run_episode(options: BenchOptions, key: EpisodeKey) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import dataclass
 
 import cv2
@@ -42,6 +43,8 @@ class CameraRig:
         self._noise = noise or CameraNoise()
         self.width, self.height = width, height
         self._gl = mujoco.GLContext(width, height)
+        # Registered after MuJoCo's own exit handler, which closes the display: last in, first out.
+        atexit.register(self.close)
         self._gl.make_current()
         self._context = mujoco.MjrContext(world.model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
@@ -57,7 +60,8 @@ class CameraRig:
         self._gain = 1.0 + self._noise.gain_sigma * self._rng.standard_normal(3)
 
     def close(self) -> None:
-        """Free the OpenGL context; the rig cannot render afterwards."""
+        """Free the OpenGL context; the rig cannot render afterwards.  Also done at exit."""
+        atexit.unregister(self.close)
         self._context.free()
         self._gl.free()
 
