@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -13,19 +14,21 @@ from typing import Any
 
 import rclpy
 import torch
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from vls_steering.nodes import topics
 from vls_steering.nodes.supervisor import ProcessSpec, Supervisor, node_environment
-from vls_steering.policies.base import ActionSpace, CosineSchedule
+from vls_steering.policies.base import ActionSpace
 from vls_steering.policies.checkpoint import save_policy
 from vls_steering.policies.features import STEP_SIZE, FeatureNormaliser
+from vls_steering.policies.process import Diffusion
 from vls_steering.policies.unet import ConditionalUNet, UNetSettings
 
 CONFIGURE, ACTIVATE, DEACTIVATE = 1, 3, 4
+ASK_AGAIN_S = 5.0
 LISTENED = (
     topics.JOINT_STATES,
     topics.SIM_LAYOUT,
@@ -46,7 +49,7 @@ def untrained_policy(path: Path) -> Path:
     network = ConditionalUNet(UNetSettings())
     features = FeatureNormaliser((0.0,) * STEP_SIZE, (1.0,) * STEP_SIZE)
     space = ActionSpace(tuple(0.001 * step for step in range(1, 17)))
-    save_policy(path, network, features, space, CosineSchedule(), {"note": "untrained"})
+    save_policy(path, network, features, space, Diffusion(), {"note": "untrained"})
     return path
 
 
@@ -71,6 +74,12 @@ class Graph:
         self._instruction = self.node.create_publisher(String, topics.INSTRUCTION.name, topics.INSTRUCTION.quality)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
+        self._clients: dict[str, Any] = {}
+        # In this order: end points become known in the order of their making, so that whoever answers the second
+        # can answer the first.
+        for kind, service in ((ChangeState, "change_state"), (GetState, "get_state")):
+            for name in self.names:
+                self._client(f"{name}/{service}", kind)
         self._supervisor.start()
 
     def close(self) -> dict[str, int]:
@@ -82,11 +91,10 @@ class Graph:
     def bring_up(self, names: Sequence[str] = ()) -> None:
         for transition in (CONFIGURE, ACTIVATE):
             for name in names or self.names:
-                answer = self.call(f"{name}/change_state", ChangeState, _transition(transition), within_s=60.0)
-                assert answer.success, f"{name} refused transition {transition}"
+                assert self._change(name, transition), f"{name} refused transition {transition}"
 
     def take_down(self, name: str) -> bool:
-        return bool(self.call(f"{name}/change_state", ChangeState, _transition(DEACTIVATE)).success)
+        return self._change(name, DEACTIVATE)
 
     def instruct(self, text: str) -> None:
         self._instruction.publish(String(data=text))
@@ -98,12 +106,35 @@ class Graph:
         return self.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=engaged))
 
     def call(self, service: str, kind: Any, request: Any, within_s: float = 20.0) -> Any:
-        client = self.node.create_client(kind, service)
+        """Ask until answered: a busy host may know of a request before it knows where the answer goes, and drop it."""
+        client = self._client(service, kind)
         self.until(client.service_is_ready, within_s, service)
-        future = client.call_async(request)
-        self.until(future.done, within_s, service)
-        self.node.destroy_client(client)
-        return future.result()
+        futures: list[Any] = []
+        asked_s = -math.inf
+
+        def answered() -> bool:
+            nonlocal asked_s
+            if time.monotonic() - asked_s > ASK_AGAIN_S:
+                futures.append(client.call_async(request))
+                asked_s = time.monotonic()
+            return any(future.done() for future in futures)
+
+        self.until(answered, within_s, service)
+        return next(future for future in futures if future.done()).result()
+
+    def _change(self, name: str, transition: int) -> bool:
+        """A transition is asked for once, of a node that has shown that it can answer."""
+        self.call(f"{name}/get_state", GetState, GetState.Request(), within_s=60.0)
+        request = ChangeState.Request()
+        request.transition.id = transition
+        future = self._client(f"{name}/change_state", ChangeState).call_async(request)
+        self.until(future.done, within_s=60.0, what=f"transition {transition} of {name}")
+        return bool(future.result().success)
+
+    def _client(self, service: str, kind: Any) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        return self._clients[service]
 
     def kill(self, name: str) -> None:
         """As the kernel does it: no last words."""
@@ -120,8 +151,13 @@ class Graph:
     def until(self, condition: Callable[[], Any], within_s: float = 20.0, what: str = "it") -> None:
         deadline = time.monotonic() + within_s
         while not condition():
-            assert time.monotonic() < deadline, f"{what} did not happen within {within_s:g} s"
+            assert time.monotonic() < deadline, f"{what} did not happen within {within_s:g} s\n{self._last_words()}"
             self._executor.spin_once(timeout_sec=0.05)
+
+    def _last_words(self) -> str:
+        """The end of every process's log."""
+        logs = sorted((self.folder / "logs").glob("*.log"))
+        return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-1000:]}" for log in logs)
 
     def spin(self, duration_s: float) -> None:
         deadline = time.monotonic() + duration_s
@@ -135,9 +171,3 @@ def _command(name: str, parameters: dict[str, Any]) -> tuple[str, ...]:
         text = str(value).lower() if isinstance(value, bool) else f"'{value}'" if isinstance(value, str) else str(value)
         arguments += ["-p", f"{key}:={text}"]
     return (sys.executable, "-m", f"vls_steering.nodes.{name}", *arguments)
-
-
-def _transition(number: int) -> ChangeState.Request:
-    request = ChangeState.Request()
-    request.transition.id = number
-    return request

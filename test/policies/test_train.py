@@ -52,6 +52,14 @@ def test_training_lowers_the_loss_and_writes_its_curve(trained: Path) -> None:
     assert trained.with_name("reach_curve.png").exists()
 
 
+def test_a_flow_policy_is_trained_on_the_same_data(reaches: Path, recipe: TrainRecipe, tmp_path: Path) -> None:
+    path = tmp_path / "flow.safetensors"
+    train(reaches, path, recipe.model_copy(update={"process": "flow"}), OPTIONS)
+    curve = json.loads(path.with_name("flow_curve.json").read_text())
+    assert curve[-1]["loss"] < 0.8 * curve[0]["loss"]
+    assert load_policy(path).schedule.name == "flow"
+
+
 def test_a_checkpoint_round_trips_and_predicts_with_gradients(trained: Path) -> None:
     policy, again = load_policy(trained), load_policy(trained)
     encoding = policy.encode([make_example_observation()])

@@ -11,17 +11,17 @@ from vls_steering.policies.base import (
     make_example_observation,
 )
 from vls_steering.policies.checkpoint import load_card, load_policy
-from vls_steering.policies.diffusion import DiffusionPolicy
+from vls_steering.policies.network_policy import NetworkPolicy
 
 __all__ = [
     "ActionSpace",
     "CosineSchedule",
-    "DiffusionPolicy",
     "Encoding",
     "FlowSchedule",
     "FrozenPolicy",
     "GaussianMixture",
     "MixturePolicy",
+    "NetworkPolicy",
     "NoiseSchedule",
     "load_card",
     "load_policy",

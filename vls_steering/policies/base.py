@@ -28,6 +28,11 @@ class NoiseSchedule(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def alpha_floor(self) -> float:
+        """Alpha at level 1: small, never 0, so that `noise -> clean` stays invertible."""
+        ...
+
     def alpha(self, level: Tensor) -> Tensor: ...
 
     def sigma(self, level: Tensor) -> Tensor: ...
@@ -38,7 +43,7 @@ class CosineSchedule:
     """Variance preserving, `alpha = cos(angle)`, `sigma = sin(angle)`, angle linear in the level.
 
     The schedule of Nichol & Dhariwal 2021 in continuous time, without the offset that only discrete
-    steps need.  `alpha_floor` is alpha at level 1: small, never 0, so that `noise -> clean` stays invertible.
+    steps need.
     """
 
     alpha_floor: float = 0.01

@@ -14,9 +14,10 @@ from safetensors.torch import load, save
 
 from vls_steering.core.config import Settings, parse_settings
 from vls_steering.core.errors import ConfigurationError
-from vls_steering.policies.base import ActionSpace, CosineSchedule
-from vls_steering.policies.diffusion import DiffusionPolicy
+from vls_steering.policies.base import ActionSpace
 from vls_steering.policies.features import OBJECT_SLOTS, FeatureNormaliser
+from vls_steering.policies.network_policy import NetworkPolicy
+from vls_steering.policies.process import Process, ProcessName, make_process
 from vls_steering.policies.unet import ConditionalUNet, UNetSettings, parameter_count
 
 FORMAT = "vls_steering.policy/1"
@@ -35,7 +36,8 @@ class PolicyCard(Settings):
     feature_scale: tuple[float, ...] = Field(description="feature normaliser")
     position_scale_m: tuple[float, ...] = Field(description="action normaliser, one per chunk step")
     step_s: float = Field(gt=0.0, description="time between chunk steps")
-    alpha_floor: float = Field(gt=0.0, lt=1.0, description="cosine schedule: alpha at level 1")
+    process: ProcessName = Field("diffusion", description="what the network was trained to predict, and its schedule")
+    alpha_floor: float = Field(gt=0.0, lt=1.0, description="alpha at level 1")
     training: dict[str, Any] = Field(default_factory=dict, description="recipe, dataset hash, seeds, progress")
     versions: dict[str, str] = Field(default_factory=dict, description="libraries that wrote the file")
 
@@ -45,7 +47,7 @@ def save_policy(
     network: ConditionalUNet,
     normaliser: FeatureNormaliser,
     action_space: ActionSpace,
-    schedule: CosineSchedule,
+    process: Process,
     training: dict[str, Any],
 ) -> PolicyCard:
     """Write `path` (.safetensors) and its card (.json), each atomically."""
@@ -59,7 +61,8 @@ def save_policy(
         feature_scale=normaliser.scale,
         position_scale_m=action_space.position_scale_m,
         step_s=action_space.step_s,
-        alpha_floor=schedule.alpha_floor,
+        process=process.name,
+        alpha_floor=process.schedule.alpha_floor,
         training=training,
         versions={"torch": torch.__version__, "numpy": np.__version__},
     )
@@ -69,7 +72,7 @@ def save_policy(
     return card
 
 
-def load_policy(path: Path) -> DiffusionPolicy:
+def load_policy(path: Path) -> NetworkPolicy:
     """Read a policy; raises ConfigurationError when a file is missing, malformed or not what the card says."""
     card = load_card(path)
     try:
@@ -87,11 +90,11 @@ def load_policy(path: Path) -> DiffusionPolicy:
         network.load_state_dict(load(weights))
     except RuntimeError as error:
         raise ConfigurationError(f"{path} does not fit the architecture of its card: {error}") from error
-    return DiffusionPolicy(
+    return NetworkPolicy(
         network,
         FeatureNormaliser(card.feature_mean, card.feature_scale),
         ActionSpace(card.position_scale_m, card.step_s),
-        CosineSchedule(card.alpha_floor),
+        make_process(card.process, card.alpha_floor),
         card.name,
         card.sha256,
     )

@@ -1,4 +1,4 @@
-"""Demonstrations -> frozen policy: clean-sample regression with an averaged network, cut-proof and time-limited.
+"""Demonstrations -> frozen policy: regression with an averaged network, cut-proof and time-limited.
 
 `python -m vls_steering.policies.train --dataset D.npz --out F.safetensors --minutes 60`
 """
@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import ConfigurationError
-from vls_steering.policies.base import CosineSchedule
 from vls_steering.policies.checkpoint import load_policy, save_policy, write_atomically
 from vls_steering.policies.dataset import WindowGatherer, fit_action_space, fit_features, load_demonstrations
 from vls_steering.policies.features import SensorNoise
+from vls_steering.policies.process import ProcessName, make_process
 from vls_steering.policies.training_log import CurvePoint, TrainingLog
 from vls_steering.policies.unet import ConditionalUNet, UNetSettings
 
@@ -31,7 +31,9 @@ from vls_steering.policies.unet import ConditionalUNet, UNetSettings
 class TrainRecipe(Settings):
     """Everything that decides the weights, apart from the data."""
 
+    process: ProcessName = Field("diffusion", description="diffusion: clean sample, cosine; flow: velocity, straight")
     network: UNetSettings = Field(UNetSettings(), description="architecture")
+    alpha_floor: float = Field(0.01, gt=0.0, lt=1.0, description="share of the clean chunk in pure noise")
     step_s: float = Field(0.1, gt=0.0, description="time between steps of the dataset and of a chunk")
     steps: int = Field(100_000, ge=1, description="gradient steps at most")
     minutes: float = Field(
@@ -124,7 +126,7 @@ def train(
             "minutes": round(run.progress.seconds / 60.0, 2),
             "validation_loss": run.progress.curve[-1].validation_loss,
         }
-        save_policy(out_path, run.average, normaliser, action_space, run.schedule, training)
+        save_policy(out_path, run.average, normaliser, action_space, run.process, training)
         run.save(state_path)
         log.write_curve(run.progress.curve)
 
@@ -149,10 +151,10 @@ def _identity(recipe: TrainRecipe, dataset_sha256: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _LossInputs:
-    """One batch with its noise drawn: features (B, F), clean and noisy (B, H, A), level (B,)."""
+    """One batch with its noise drawn: features (B, F), target and noisy (B, H, A), level (B,)."""
 
     features: Tensor
-    clean: Tensor
+    target: Tensor
     noisy: Tensor
     level: Tensor
 
@@ -169,7 +171,8 @@ class TrainingRun:
         identity: dict[str, Any],
     ) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.progress, self.schedule = recipe, _Progress(), CosineSchedule()
+        self.recipe, self.progress = recipe, _Progress()
+        self.process = make_process(recipe.process, recipe.alpha_floor)
         self.network = ConditionalUNet(recipe.network).to(device)
         self.average = ConditionalUNet(recipe.network).to(device).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
@@ -228,20 +231,16 @@ class TrainingRun:
         jitter = torch.rand(count, generator=self._generator, device=self._device)
         level = (torch.arange(count, device=self._device) + jitter) / count
         noise = torch.randn(clean.shape, generator=self._generator, device=self._device)
-        alpha, sigma = (value[:, None, None] for value in (self.schedule.alpha(level), self.schedule.sigma(level)))
-        return _LossInputs(features, clean, alpha * clean + sigma * noise, level)
+        schedule = self.process.schedule
+        alpha, sigma = (value[:, None, None] for value in (schedule.alpha(level), schedule.sigma(level)))
+        return _LossInputs(features, self.process.target(clean, noise), alpha * clean + sigma * noise, level)
 
     def _loss(self, network: ConditionalUNet, inputs: _LossInputs, dtype: torch.dtype) -> Tensor:
-        """Weighted squared error of the clean chunk, matrix products in `dtype`.
-
-        The level weight min(1/sigma^2, cap) is min-SNR (Hang et al. 2023) for velocity targets, written
-        for clean-sample prediction: fine levels count more, pure noise still counts.
-        """
+        """Weighted squared error of what the process predicts, matrix products in `dtype`."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
             predicted = network(inputs.noisy, inputs.level, network.embed(inputs.features))
-        sigma = self.schedule.sigma(inputs.level)
-        level_weight = sigma.square().clamp_min(1.0 / self.recipe.level_weight_cap).reciprocal()
-        error = (predicted.float() - inputs.clean).square() * self._weights
+        level_weight = self.process.level_weight(inputs.level, self.recipe.level_weight_cap)
+        error = (predicted.float() - inputs.target).square() * self._weights
         return torch.as_tensor((error.mean(dim=(1, 2)) * level_weight).mean())
 
     def _follow(self) -> None:
@@ -300,6 +299,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True, help="policy.safetensors to write")
+    parser.add_argument("--process", choices=("diffusion", "flow"), default=defaults.process)
     parser.add_argument("--initial", type=Path, help="earlier policy whose weights and normalisers to start from")
     parser.add_argument("--steps", type=int, default=defaults.steps)
     parser.add_argument("--minutes", type=float, default=defaults.minutes)

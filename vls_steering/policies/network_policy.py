@@ -1,4 +1,5 @@
-"""The embedded frozen policy: feature normaliser + conditional U-Net behind the FrozenPolicy protocol."""
+"""The embedded frozen policy: feature normaliser + conditional U-Net behind the FrozenPolicy protocol,
+trained as a diffusion or as a flow."""
 
 from __future__ import annotations
 
@@ -10,10 +11,11 @@ from torch import Tensor
 from vls_steering.core.types import Observation
 from vls_steering.policies.base import ActionSpace, Encoding, NoiseSchedule
 from vls_steering.policies.features import FeatureNormaliser, observation_features
+from vls_steering.policies.process import Process
 from vls_steering.policies.unet import ConditionalUNet
 
 
-class DiffusionPolicy:
+class NetworkPolicy:
     """Weights are frozen on construction: evaluation mode, no gradient with respect to them."""
 
     def __init__(
@@ -21,14 +23,15 @@ class DiffusionPolicy:
         network: ConditionalUNet,
         normaliser: FeatureNormaliser,
         action_space: ActionSpace,
-        schedule: NoiseSchedule,
+        process: Process,
         name: str,
         sha256: str,
     ) -> None:
         self.network = network.eval().requires_grad_(False)
         self.normaliser = normaliser
         self.action_space = action_space
-        self.schedule = schedule
+        self.process = process
+        self.schedule: NoiseSchedule = process.schedule
         self.name = name
         self.sha256 = sha256
 
@@ -41,4 +44,4 @@ class DiffusionPolicy:
 
     def predict_clean(self, encoding: Encoding, x: Tensor, level: Tensor) -> Tensor:
         """Noisy (K, H, 4), level (K,), encoding (1, C) -> clean estimate (K, H, 4)."""
-        return torch.as_tensor(self.network(x, level, encoding))
+        return self.process.clean(self.network(x, level, encoding), x, level)
