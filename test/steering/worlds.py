@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +13,21 @@ from torch import Tensor
 
 from vls_steering.core.types import Observation
 from vls_steering.policies.analytic import MixturePolicy, make_fan
-from vls_steering.policies.base import ActionSpace, make_example_observation
+from vls_steering.policies.base import (
+    ActionSpace,
+    CosineSchedule,
+    FlowSchedule,
+    NoiseSchedule,
+    make_example_observation,
+)
 from vls_steering.rewards.rollout import Rollout, Scene
+from vls_steering.steering import Pilot, SteeringSettings, TickResult, preset
 from vls_steering.steering.objective import Objective
 
 SPACE = ActionSpace(tuple(0.02 * (step + 1) for step in range(16)))
+# 1 for the entries of a chunk row that are positions, 0 for the gripper.
+POSITIONS = torch.tensor([1.0, 1.0, 1.0, 0.0])
+SCHEDULES = (CosineSchedule(), FlowSchedule())
 TIMES_S = 0.1 * torch.arange(1, 17, dtype=torch.float32)
 
 
@@ -36,8 +47,37 @@ def mode_of(policy: MixturePolicy, clean: Tensor) -> Tensor:
     return (clean[:, None] - policy.mixture.means[None]).square().mean(dim=(2, 3)).argmin(dim=1)
 
 
-def fan(*weights: float) -> MixturePolicy:
-    return make_fan(SPACE, weights=weights)
+def fan(*weights: float, schedule: NoiseSchedule | None = None) -> MixturePolicy:
+    return make_fan(SPACE, weights=weights, schedule=schedule)
+
+
+def vary(name: str, **changes: Any) -> SteeringSettings:
+    """A preset with some knobs turned; a dictionary changes the knobs of a section, the others stay."""
+    knobs = preset(name).model_dump()
+    for key, value in changes.items():
+        knobs[key] = {**knobs[key], **value} if isinstance(value, dict) else value
+    return SteeringSettings.model_validate(knobs)
+
+
+def begun(policy: MixturePolicy, settings: SteeringSettings, stage: Wish | None, seed: int) -> Pilot:
+    """A pilot with a program of one stage, before its first tick."""
+    pilot = Pilot(policy, settings, seed)
+    pilot.set_program(None if stage is None else Wishes((stage,)))
+    return pilot
+
+
+def normalised(result: TickResult, tcp: tuple[float, float, float] = (0.40, 0.0, 0.30)) -> Tensor:
+    """Positions of all candidates in the policy's own units, (K, H, 3), float64; `tcp` is where the hand was."""
+    offset = torch.from_numpy(result.candidates) - torch.tensor(tcp, dtype=torch.float64)
+    return offset / SPACE.scale(offset)
+
+
+def chosen_mode(policy: MixturePolicy, result: TickResult) -> int:
+    """Mode of the fan that the executed chunk belongs to; -1 for a hold."""
+    if result.chosen < 0:
+        return -1
+    distance = normalised(result)[result.chosen] - policy.mixture.means[..., :3]
+    return int(distance.square().mean(dim=(1, 2)).argmin())
 
 
 @dataclass
@@ -71,6 +111,14 @@ class Wish:
 
     def ready(self, observation: Observation) -> bool:
         return self.measured_ready
+
+
+class Quadratic(Wish):
+    """`-1/2 sum (a - 1)^2` over normalised positions: the tilted law is `mixture.tilted(strength * POSITIONS, 1)`."""
+
+    def score(self, rollout: Rollout, scene: Scene) -> Tensor:
+        offset = (rollout.tcp - scene.tcp) / SPACE.scale(rollout.tcp)
+        return self.spoil(-0.5 * (offset - 1.0).square().sum(dim=(1, 2)))
 
 
 @dataclass(frozen=True)

@@ -127,8 +127,20 @@ class MixturePolicy:
         return self.mixture.posterior_mean(x, self.schedule.alpha(level), self.schedule.sigma(level))
 
 
+def make_gaussian(
+    action_space: ActionSpace, mean: float = 0.0, std: float = 0.3, schedule: NoiseSchedule | None = None
+) -> MixturePolicy:
+    """One mode, the same mean and standard deviation (normalised) in every entry: every law stays Gaussian."""
+    means = torch.full((1, action_space.horizon, action_space.size), mean)
+    return MixturePolicy(GaussianMixture(torch.zeros(1), means, torch.full_like(means, std)), action_space, schedule)
+
+
 def make_fan(
-    action_space: ActionSpace, reach_m: float = 0.12, spread: float = 0.05, weights: tuple[float, ...] = (1.0, 1.0, 1.0)
+    action_space: ActionSpace,
+    reach_m: float = 0.12,
+    spread: float = 0.05,
+    weights: tuple[float, ...] = (1.0, 1.0, 1.0),
+    schedule: NoiseSchedule | None = None,
 ) -> MixturePolicy:
     """Straight descents that fan out in y, one mode per weight, gripper open; a rare mode is a small weight.
 
@@ -141,4 +153,4 @@ def make_fan(
     offsets[:, :, 2] = -reach_m * progress
     means = action_space.encode(offsets, torch.full(offsets.shape[:2], GRIPPER_OPEN_M), torch.zeros(3))
     log_weights = torch.tensor(weights).log()
-    return MixturePolicy(GaussianMixture(log_weights, means, torch.full_like(means, spread)), action_space)
+    return MixturePolicy(GaussianMixture(log_weights, means, torch.full_like(means, spread)), action_space, schedule)
