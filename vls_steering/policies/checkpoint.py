@@ -20,7 +20,7 @@ from vls_steering.policies.network_policy import NetworkPolicy
 from vls_steering.policies.process import Process, ProcessName, make_process
 from vls_steering.policies.unet import ConditionalUNet, UNetSettings, parameter_count
 
-FORMAT = "vls_steering.policy/1"
+FORMAT = "vls_steering.policy/2"
 
 
 class PolicyCard(Settings):

@@ -30,21 +30,80 @@ class UNetSettings(Settings):
     near_field_gain: float = Field(5.0, ge=0.0, description="slope of the tanh copy of the features")
 
 
+class Projection(nn.Module):
+    """A linear layer over the last dimension, its weight stored (inputs, outputs).
+
+    That layout is what a CPU's matrix product likes when rows are few: a tick has a dozen particles, not a batch.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(outputs).uniform_(-bound, bound))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) -> (..., outputs)."""
+        rows = torch.addmm(self.bias, x.reshape(-1, x.shape[-1]), self.weight)
+        return rows.view(*x.shape[:-1], -1)
+
+
+class StepConvolution(nn.Module):
+    """Convolution over three neighbouring steps as one matrix product; zeros beyond the ends.
+
+    On a CPU this takes four fifths of the time of `nn.Conv1d` at these sizes.  Chunks are (K, L, C), channels last.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+        self.taps = Projection(3 * inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(K, L, inputs) -> (K, ceil(L / stride), outputs)."""
+        padded = functional.pad(x, (0, 0, 1, 1))
+        length = x.shape[1]
+        windows = torch.cat([padded[:, step : step + length : self.stride] for step in range(3)], dim=2)
+        return torch.as_tensor(self.taps(windows))
+
+
+class GroupNorm(nn.Module):
+    """Group normalisation (Wu & He 2018) of (K, L, C), with FiLM folded into its scale and shift."""
+
+    def __init__(self, groups: int, channels: int) -> None:
+        super().__init__()
+        self.groups = groups
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, film_scale: Tensor | float = 1.0, film_shift: Tensor | float = 0.0) -> Tensor:
+        """`film_scale * normalised + film_shift`; both broadcast to (K, C)."""
+        length, channels = x.shape[1:]
+        # Sums over the steps first: contiguous, and what is left is small.
+        moments = torch.stack([x.sum(dim=1), x.square().sum(dim=1)], dim=1).unflatten(2, (self.groups, -1))
+        mean, square = (moments.sum(dim=3, keepdim=True) * (self.groups / (length * channels))).unbind(dim=1)
+        scale = torch.rsqrt((square - mean.square()).clamp_min(0.0) + 1e-5).expand(moments[:, 0].shape).flatten(1)
+        scale = scale * self.weight
+        shift = self.bias - scale * mean.expand(moments[:, 0].shape).flatten(1)
+        scale, shift = scale * film_scale, shift * film_scale + film_shift
+        return torch.addcmul(shift.unsqueeze(1), x, scale.unsqueeze(1))
+
+
 class ResidualBlock(nn.Module):
     """conv - norm - FiLM - SiLU - conv - norm - SiLU, plus the input."""
 
     def __init__(self, inputs: int, outputs: int, groups: int) -> None:
         super().__init__()
-        self.first = nn.Conv1d(inputs, outputs, 3, padding=1)
-        self.first_norm = nn.GroupNorm(groups, outputs)
-        self.second = nn.Conv1d(outputs, outputs, 3, padding=1)
-        self.second_norm = nn.GroupNorm(groups, outputs)
-        self.skip = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.first = StepConvolution(inputs, outputs)
+        self.first_norm = GroupNorm(groups, outputs)
+        self.second = StepConvolution(outputs, outputs)
+        self.second_norm = GroupNorm(groups, outputs)
+        self.skip = Projection(inputs, outputs) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor, film: Tensor) -> Tensor:
-        """x (K, inputs, L), film (K, 2 * outputs) -> (K, outputs, L)."""
-        scale, shift = film.unsqueeze(-1).chunk(2, dim=1)
-        hidden = functional.silu(torch.addcmul(shift, self.first_norm(self.first(x)), 1.0 + scale))
+        """x (K, L, inputs), film (K, 2 * outputs) -> (K, L, outputs)."""
+        scale, shift = film.chunk(2, dim=1)
+        hidden = functional.silu(self.first_norm(self.first(x), 1.0 + scale, shift))
         hidden = functional.silu(self.second_norm(self.second(hidden)))
         return torch.as_tensor(hidden + self.skip(x))
 
@@ -57,20 +116,20 @@ class ConditionalUNet(nn.Module):
         self.settings = settings
         width, channels, groups = settings.condition_size, settings.channels, settings.groups
         self.observation = nn.Sequential(
-            nn.Linear(2 * settings.feature_size, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)
+            Projection(2 * settings.feature_size, 2 * width), nn.SiLU(), Projection(2 * width, width)
         )
-        self.level = nn.Linear(2 * settings.level_frequencies, width)
-        self.mix = nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-        self.stem = nn.Conv1d(settings.action_size, channels[0], 3, padding=1)
+        self.level = Projection(2 * settings.level_frequencies, width)
+        self.mix = nn.Sequential(nn.SiLU(), Projection(width, width), nn.SiLU())
+        self.stem = StepConvolution(settings.action_size, channels[0])
         pairs = list(zip(channels[:-1], channels[1:], strict=True))
         self.down_blocks = nn.ModuleList(ResidualBlock(c, c, groups) for c in channels[:-1])
-        self.downsample = nn.ModuleList(nn.Conv1d(c, d, 3, stride=2, padding=1) for c, d in pairs)
+        self.downsample = nn.ModuleList(StepConvolution(c, d, stride=2) for c, d in pairs)
         self.middle = nn.ModuleList(ResidualBlock(channels[-1], channels[-1], groups) for _ in range(2))
-        self.upsample = nn.ModuleList(nn.Conv1d(d, c, 1) for c, d in reversed(pairs))
+        self.upsample = nn.ModuleList(Projection(d, c) for c, d in reversed(pairs))
         self.up_blocks = nn.ModuleList(ResidualBlock(2 * c, c, groups) for c in reversed(channels[:-1]))
-        self.head = nn.Conv1d(channels[0], settings.action_size, 1)
+        self.head = Projection(channels[0], settings.action_size)
         self.film_sizes = [2 * c for c in (*channels[:-1], channels[-1], channels[-1], *reversed(channels[:-1]))]
-        self.film = nn.Linear(width, sum(self.film_sizes))
+        self.film = Projection(width, sum(self.film_sizes))
         # Every block starts as an unconditioned residual block.
         nn.init.zeros_(self.film.weight)
         nn.init.zeros_(self.film.bias)
@@ -87,7 +146,7 @@ class ConditionalUNet(nn.Module):
         """Noisy x (K, H, A), level (K,), condition (K, C) or (1, C) -> clean chunk (K, H, A)."""
         hidden_condition = self.mix(condition + self.level(self._waves(level)))
         films = iter(self.film(hidden_condition).split(self.film_sizes, dim=1))
-        hidden = self.stem(x.transpose(1, 2))
+        hidden = self.stem(x)
         skips = []
         for block, shrink in zip(self.down_blocks, self.downsample, strict=True):
             hidden = block(hidden, next(films))
@@ -97,9 +156,9 @@ class ConditionalUNet(nn.Module):
             hidden = block(hidden, next(films))
         for block, grow in zip(self.up_blocks, self.upsample, strict=True):
             # A 1x1 convolution commutes with nearest-neighbour repetition: project first, at half the length.
-            hidden = grow(hidden).repeat_interleave(2, dim=2)
-            hidden = block(torch.cat([hidden, skips.pop()], dim=1), next(films))
-        return torch.as_tensor(self.head(hidden)).transpose(1, 2)
+            hidden = grow(hidden).repeat_interleave(2, dim=1)
+            hidden = block(torch.cat([hidden, skips.pop()], dim=2), next(films))
+        return torch.as_tensor(self.head(hidden))
 
     def _waves(self, level: Tensor) -> Tensor:
         """(K,) in [0, 1] -> sines and cosines from half a period to 64 periods, (K, 2 * level_frequencies)."""
