@@ -9,7 +9,7 @@ import numpy as np
 
 from vls_steering.bench.recording import ExecutorTrace, Recorder, Recording, RunFacts, TickTrace
 from vls_steering.robots.kinematics import ArmKinematics
-from vls_steering.sim.layout import ObjectPlacement, ObstaclePlacement, SceneLayout
+from vls_steering.sim.layout import ObjectPlacement, BoxPlacement, SceneLayout
 from vls_steering.sim.privileged import true_keypoints
 from vls_steering.sim.scripted import POLICY_STEP_S, Route, plan_skill
 from vls_steering.sim.stepper import TcpStepper
@@ -22,10 +22,10 @@ FREE = SceneLayout(
     "obstacle",
     3,
     (ObjectPlacement("green cylinder", 0.50, 0.10), ObjectPlacement("red cube", 0.45, -0.15)),
-    obstacle=ObstaclePlacement(0.60, -0.20),
+    obstacle=BoxPlacement(0.60, -0.20),
 )
 # The post stands where the fingers come down beside the cylinder.
-BLOCKED = SceneLayout("obstacle", 4, FREE.objects, obstacle=ObstaclePlacement(0.50, 0.19, (0.022, 0.022, 0.12)))
+BLOCKED = SceneLayout("obstacle", 4, FREE.objects, obstacle=BoxPlacement(0.50, 0.19, (0.022, 0.022, 0.12)))
 PROGRAM = {
     "version": 1,
     "instruction": INSTRUCTION,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from vls_steering.sim.layout import ObstaclePlacement
+from vls_steering.sim.layout import BoxPlacement
 from vls_steering.sim.oracle import Oracle
 from vls_steering.sim.scenes import draw_layout
 from vls_steering.sim.scripted import Route
@@ -35,7 +35,7 @@ def test_the_same_seed_draws_the_same_layout(oracle: Oracle) -> None:
 def test_an_object_under_an_obstacle_is_unsolvable(oracle: Oracle) -> None:
     skill, layout = Skill(SkillKind.LIFT, "blue cube"), draw_layout("play", 2)
     x, y = layout.position_of("blue cube")
-    walled = replace(layout, obstacle=ObstaclePlacement(x - 0.05, y, (0.02, 0.02, 0.15)))
+    walled = replace(layout, obstacle=BoxPlacement(x - 0.05, y, (0.02, 0.02, 0.15)))
     assert oracle.solution(walled, skill) is None
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.core.types import SetPoint
-from vls_steering.sim.layout import ObstaclePlacement, SceneLayout
+from vls_steering.sim.layout import BoxPlacement, SceneLayout
 from vls_steering.sim.objects import GRASPABLES, OBSTACLE, PLATE
 from vls_steering.sim.privileged import true_keypoints
-from vls_steering.sim.scenes import OBJECT_GAP_M, draw_layout
+from vls_steering.sim.scenes import draw_layout
+from vls_steering.sim.tables import OBJECT_GAP_M
 from vls_steering.sim.tasks import Skill, SkillKind, SkillScorer
 from vls_steering.sim.world import World
 
@@ -62,7 +63,7 @@ def test_the_arm_follows_its_set_point(world: World) -> None:
 def test_the_obstacle_counts_touches(world: World) -> None:
     layout = draw_layout("play", 6)
     x, y, _ = layout.home_tcp_m
-    blocked = SceneLayout("t", 0, (), None, ObstaclePlacement(x, y, (0.02, 0.02, 0.16)), layout.home_tcp_m)
+    blocked = SceneLayout("t", 0, (), None, BoxPlacement(x, y, (0.02, 0.02, 0.16)), layout.home_tcp_m)
     world.reset(blocked)
     world.step(0.1)
     assert world.obstacle_touches > 0

@@ -19,9 +19,9 @@ from vls_steering.core.arrays import FloatArray
 from vls_steering.policies.features import OBJECT_SLOTS
 from vls_steering.robots.kinematics import ArmKinematics, UnreachablePose
 from vls_steering.sim.layout import SceneLayout
-from vls_steering.sim.scenes import draw_training_layout
 from vls_steering.sim.scripted import POLICY_STEP_S, Route, plan_skill
 from vls_steering.sim.stepper import TcpStepper
+from vls_steering.sim.tables import draw_training_layout
 from vls_steering.sim.tasks import Skill, SkillKind, SkillScorer
 from vls_steering.sim.world import SceneTruth, World
 

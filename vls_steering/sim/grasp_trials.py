@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from vls_steering.robots.kinematics import ArmKinematics
-from vls_steering.sim.scenes import draw_table
 from vls_steering.sim.scripted import POLICY_STEP_S, Route, plan_skill
 from vls_steering.sim.stepper import TcpStepper
+from vls_steering.sim.tables import draw_table
 from vls_steering.sim.tasks import Skill, SkillKind
 from vls_steering.sim.world import World
 

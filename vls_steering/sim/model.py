@@ -10,13 +10,15 @@ import numpy as np
 
 from vls_steering.robots.assets import ARM_JOINT_NAMES, FINGER_JOINT_NAMES, HAND_BODY, fr3_spec
 from vls_steering.sim.objects import (
-    GRASPABLES,
+    LOOSE,
     OBSTACLE,
     OBSTACLE_RGBA,
     PLATE,
     PLATE_HEIGHT_M,
     PLATE_RADIUS_M,
     PLATE_RGBA,
+    SUPPORT,
+    SUPPORT_RGBA,
     TABLE_RGBA,
     Graspable,
 )
@@ -49,10 +51,11 @@ def build_model() -> mujoco.MjModel:
     _compensate_gravity(spec)
     _tune_hand(spec)
     _add_table(spec)
-    for index, item in enumerate(GRASPABLES.values()):
+    for index, item in enumerate(LOOSE.values()):
         _add_graspable(spec, item, index)
     _add_plate(spec)
-    _add_obstacle(spec)
+    _add_box(spec, OBSTACLE, OBSTACLE_RGBA, -2.0)
+    _add_box(spec, SUPPORT, SUPPORT_RGBA, -3.0)
     _add_cameras(spec)
     spec.visual.quality.shadowsize = 0
     spec.visual.quality.offsamples = 0
@@ -144,10 +147,15 @@ def _add_plate(spec: mujoco.MjSpec) -> None:
     )
 
 
-def _add_obstacle(spec: mujoco.MjSpec) -> None:
-    body = spec.worldbody.add_body(name=body_name(OBSTACLE), mocap=True, pos=[PARKED_X_M, -2, 0])
+def _add_box(spec: mujoco.MjSpec, name: str, rgba: tuple[float, float, float, float], parked_y_m: float) -> None:
+    """A fixed box whose place and size a layout sets without recompiling."""
+    body = spec.worldbody.add_body(name=body_name(name), mocap=True, pos=[PARKED_X_M, parked_y_m, 0])
     body.add_geom(
-        name=body_name(OBSTACLE), type=mujoco.mjtGeom.mjGEOM_BOX, size=[0.025, 0.025, 0.10], rgba=OBSTACLE_RGBA
+        name=body_name(name),
+        type=mujoco.mjtGeom.mjGEOM_BOX,
+        size=[0.025, 0.025, 0.10],
+        rgba=rgba,
+        friction=OBJECT_FRICTION,
     )
 
 

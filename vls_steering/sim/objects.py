@@ -41,6 +41,22 @@ GRASPABLES = MappingProxyType(
     }
 )
 
+# Things that were never in training; small enough to reach over.
+CLUTTER = MappingProxyType(
+    {
+        item.name: item
+        for item in (
+            Graspable(
+                "orange cylinder", mujoco.mjtGeom.mjGEOM_CYLINDER, (0.024, 0.028, 0), (0.95, 0.42, 0.05, 1), 0.06
+            ),
+            Graspable("pink cube", mujoco.mjtGeom.mjGEOM_BOX, (0.022, 0.022, 0.022), (0.95, 0.25, 0.55, 1), 0.05),
+            Graspable("cyan brick", mujoco.mjtGeom.mjGEOM_BOX, (0.034, 0.018, 0.020), (0.05, 0.70, 0.75, 1), 0.06),
+            Graspable("black cube", mujoco.mjtGeom.mjGEOM_BOX, (0.018, 0.018, 0.018), (0.04, 0.04, 0.04, 1), 0.05),
+        )
+    }
+)
+LOOSE = MappingProxyType({**GRASPABLES, **CLUTTER})  # everything that can be moved
+
 PLATE = "white plate"
 PLATE_RADIUS_M = 0.085
 PLATE_HEIGHT_M = 0.012
@@ -48,5 +64,8 @@ PLATE_RGBA = (0.93, 0.93, 0.93, 1.0)
 
 OBSTACLE = "purple box"
 OBSTACLE_RGBA = (0.45, 0.10, 0.60, 1.0)
+
+SUPPORT = "grey box"
+SUPPORT_RGBA = (0.50, 0.50, 0.52, 1.0)
 
 TABLE_RGBA = (0.55, 0.47, 0.38, 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from vls_steering.sim.world import World
 
 BOWS_M = (0.12, 0.16, 0.20, 0.24)
 MAX_REDRAWS = 200
+EXCHANGE_PATIENCE_S = 5.0
 
 
 class Oracle:
@@ -27,27 +29,26 @@ class Oracle:
         self._stepper = TcpStepper(world, ArmKinematics())
 
     def solution(self, layout: SceneLayout, skill: Skill) -> Route | None:
-        """A route that completes `skill` without touching the obstacle, or None."""
-        for route in (Route.STRAIGHT, Route.OVER, Route.LEFT, Route.RIGHT):
-            for bow_m in BOWS_M if route is not Route.STRAIGHT else (0.0,):
-                if self.succeeds(layout, skill, route, bow_m):
-                    return route
-        return None
+        """A route that completes `skill` without touching what must not be touched, or None."""
+        ways = ((route, bow_m) for route, bow_m in _ways() if self.succeeds(layout, skill, route, bow_m))
+        return next((route for route, _ in ways), None)
 
     def succeeds(self, layout: SceneLayout, skill: Skill, route: Route, bow_m: float) -> bool:
-        """Whether one scripted attempt completes the skill, untouched."""
+        """Whether one scripted attempt completes the skill; it waits for objects that are going to change places."""
         world, scorer = self._world, SkillScorer(layout)
         world.reset(layout)
         self._stepper.reset()
         start = world.robot_state().tcp_position
-        plan = plan_skill(skill, layout, start, route, np.random.default_rng(layout.seed), bow_m)
+        while world.layout.exchange is not None and world.stamp_s < EXCHANGE_PATIENCE_S:
+            self._stepper.step_to(start, True, POLICY_STEP_S)
+        plan = plan_skill(skill, world.layout, start, route, np.random.default_rng(layout.seed), bow_m)
         for target, gripper_open in zip(plan.tcp, plan.gripper_open, strict=True):
             try:
                 self._stepper.step_to(target, bool(gripper_open), POLICY_STEP_S)
             except UnreachablePose:
                 return False
             truth = world.truth()
-            if truth.obstacle_touches:
+            if truth.violated:
                 return False
             if skill in scorer.completed(truth):
                 return True
@@ -56,14 +57,21 @@ class Oracle:
     def draw_solvable(self, scene: str, seed: int, skill: Skill) -> SceneLayout:
         """The first layout of the seed's sequence in which the skill is proven possible.
 
-        With an obstacle, layouts in which it is not in the way (the straight route succeeds) are skipped too.
+        Layouts whose obstacle or keep-out is not in the way (the straight route succeeds) are skipped too.
         """
         for attempt in range(MAX_REDRAWS):
             # Spread the redraws so that neighbouring seeds never share a layout.
             layout = draw_layout(scene, seed + attempt * 1_000_003, skill.target)
             layout = replace(layout, seed=seed)
-            if layout.obstacle is not None and self.succeeds(layout, skill, Route.STRAIGHT, 0.0):
-                continue
-            if self.solution(layout, skill) is not None:
+            route = self.solution(layout, skill)
+            if route is not None and not (layout.hinders and route is Route.STRAIGHT):
                 return layout
         raise ConfigurationError(f"no solvable {scene} layout for {skill} near seed {seed}")
+
+
+def _ways() -> Iterator[tuple[Route, float]]:
+    """Routes with the size of their detour, the simplest first."""
+    yield Route.STRAIGHT, 0.0
+    for route in (Route.OVER, Route.LEFT, Route.RIGHT):
+        for bow_m in BOWS_M:
+            yield route, bow_m

@@ -6,7 +6,7 @@ import numpy as np
 
 from vls_steering.core.types import Keypoint, Keypoints
 from vls_steering.sim.layout import SceneLayout
-from vls_steering.sim.objects import GRASPABLES, OBSTACLE, PLATE, PLATE_HEIGHT_M, PLATE_RADIUS_M
+from vls_steering.sim.objects import LOOSE, OBSTACLE, PLATE, PLATE_HEIGHT_M, PLATE_RADIUS_M, SUPPORT
 from vls_steering.sim.world import SceneTruth
 
 
@@ -26,10 +26,11 @@ def _centre_offset(name: str) -> np.ndarray:
 def _size(name: str, layout: SceneLayout) -> tuple[float, float, float]:
     if name == PLATE:
         return (2 * PLATE_RADIUS_M, 2 * PLATE_RADIUS_M, PLATE_HEIGHT_M)
-    if name == OBSTACLE and layout.obstacle is not None:
-        x, y, z = layout.obstacle.half_size_m
+    box = {OBSTACLE: layout.obstacle, SUPPORT: layout.support}.get(name)
+    if box is not None:
+        x, y, z = box.half_size_m
         return (2 * x, 2 * y, 2 * z)
-    item = GRASPABLES[name]
+    item = LOOSE[name]
     width = 2 * item.half_size_m[0]
     depth = width if item.half_size_m[2] == 0 else 2 * item.half_size_m[1]
     return (width, depth, 2 * item.half_height_m)

@@ -83,7 +83,8 @@ class _Planner:
 
     def _grasp(self, target: str) -> None:
         x, y = self._layout.position_of(target)
-        height = max(0.012, GRASPABLES[target].half_height_m + self._rng.uniform(-0.004, 0.003))
+        surface = self._layout.placement_of(target).surface_m
+        height = surface + max(0.012, GRASPABLES[target].half_height_m + self._rng.uniform(-0.004, 0.003))
         hover = np.array([x, y, height + HOVER_M + self._rng.uniform(-0.02, 0.03)])
         self._travel(hover, gripper_open=True)
         self._move([np.array([x, y, height])], DESCENT_M_S, gripper_open=True)

@@ -8,10 +8,10 @@ from enum import Enum
 import numpy as np
 
 from vls_steering.sim.layout import SceneLayout
-from vls_steering.sim.objects import GRASPABLES, PLATE, PLATE_RADIUS_M
+from vls_steering.sim.objects import LOOSE, PLATE, PLATE_RADIUS_M
 from vls_steering.sim.world import SceneTruth
 
-LIFTED_M = 0.10  # clearance under the object
+LIFTED_M = 0.10  # clearance between the object and what it stood on
 LIFT_DWELL_S = 0.5
 PUSHED_M = 0.06
 ON_PLATE_M = PLATE_RADIUS_M - 0.015
@@ -59,7 +59,8 @@ class SkillScorer:
         return frozenset(done)
 
     def _clearance_m(self, name: str, truth: SceneTruth) -> float:
-        return float(truth.positions[name][2]) - GRASPABLES[name].half_height_m
+        surface = self._layout.placement_of(name).surface_m
+        return float(truth.positions[name][2]) - LOOSE[name].half_height_m - surface
 
     def _lifted(self, name: str, truth: SceneTruth) -> bool:
         between_fingers = np.linalg.norm(truth.positions[name] - truth.robot.tcp_position) < 0.05
@@ -81,7 +82,8 @@ class SkillScorer:
         return bool(over_plate and resting and released)
 
     def _pushed(self, name: str, truth: SceneTruth) -> bool:
-        moved = truth.positions[name][:2] - self._layout.position_of(name)
+        # The truth's own layout: objects may have changed places since the start.
+        moved = truth.positions[name][:2] - truth.layout.position_of(name)
         forward = moved[0] >= PUSHED_M and moved[0] > 2 * abs(moved[1])
         on_table = self._clearance_m(name, truth) < 0.01 and truth.speeds_m_s[name] < AT_REST_M_S
         return bool(forward and on_table and name not in self._was_lifted)

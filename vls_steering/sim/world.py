@@ -11,7 +11,7 @@ from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, RobotState, SetPoint
 from vls_steering.robots.assets import ARM_JOINT_NAMES, FINGER_JOINT_NAMES, TCP_SITE
 from vls_steering.robots.kinematics import NOMINAL_POSTURE, ArmKinematics
-from vls_steering.sim.layout import SceneLayout
+from vls_steering.sim.layout import BoxPlacement, SceneLayout
 from vls_steering.sim.model import (
     GRIPPER_ACTUATOR,
     PARKED_X_M,
@@ -20,12 +20,13 @@ from vls_steering.sim.model import (
     body_name,
     build_model,
 )
-from vls_steering.sim.objects import GRASPABLES, OBSTACLE, PLATE
+from vls_steering.sim.objects import LOOSE, OBSTACLE, PLATE, SUPPORT
 
 GRIPPER_SPEED_M_S = 0.10  # of the width; Franka Hand data sheet: 50 mm/s per finger
 HELD_WIDTH_M = 0.005  # fingers that stall wider than this hold something
 STALLED_M_S = 0.004
 MAX_EXTRAPOLATION_S = 0.01  # a late set-point is held, not run away with
+EXCHANGE_CLEARANCE_M = 0.09  # of the fingertips to two objects that are about to change places
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,14 @@ class SceneTruth:
     positions: dict[str, FloatArray]  # (3,) m, base frame, of every object present
     speeds_m_s: dict[str, float]
     obstacle_touches: int  # physics steps with a contact between the obstacle and the robot or a held object
+    keep_out_entries: int  # physics steps with the fingertips inside the keep-out region
     robot: RobotState
-    layout: SceneLayout
+    layout: SceneLayout  # as it is now: after an exchange with the new places
+
+    @property
+    def violated(self) -> bool:
+        """What had to be kept clear of was not."""
+        return self.obstacle_touches > 0 or self.keep_out_entries > 0
 
 
 class World:
@@ -65,9 +72,7 @@ class World:
         self.layout = layout
         model, data = self.model, self.data
         mujoco.mj_resetData(model, data)
-        home = self._kinematics.solve(
-            np.array(layout.home_tcp_m), np.array(DOWN_QUAT_XYZW), np.array(NOMINAL_POSTURE)
-        )
+        home = self._kinematics.solve(np.array(layout.home_tcp_m), np.array(DOWN_QUAT_XYZW), np.array(NOMINAL_POSTURE))
         data.qpos[self._q_address] = home
         for finger in self._fingers:
             data.qpos[finger.qposadr[0]] = layout.home_gripper_width_m / 2
@@ -75,21 +80,20 @@ class World:
         data.ctrl[self._gripper_actuator] = layout.home_gripper_width_m / 2
         self._park_everything()
         for placement in layout.objects:
-            item = GRASPABLES[placement.name]
+            item = LOOSE[placement.name]
             address = model.joint(item.body).qposadr[0]
+            model.body_gravcomp[model.body(item.body).id] = 0.0
             half_yaw = placement.yaw_rad / 2
-            data.qpos[address : address + 3] = [placement.x_m, placement.y_m, item.half_height_m]
+            height = placement.surface_m + item.half_height_m
+            data.qpos[address : address + 3] = [placement.x_m, placement.y_m, height]
             data.qpos[address + 3 : address + 7] = [np.cos(half_yaw), 0, 0, np.sin(half_yaw)]
         if layout.plate_xy_m is not None:
             self._place_mocap(PLATE, (*layout.plate_xy_m, 0.0))
-        if layout.obstacle is not None:
-            model.geom_size[self._obstacle_geom] = layout.obstacle.half_size_m
-            # MuJoCo culls contacts by bounding radius and box: both must follow the size.
-            model.geom_rbound[self._obstacle_geom] = np.linalg.norm(layout.obstacle.half_size_m)
-            model.geom_aabb[self._obstacle_geom, 3:] = layout.obstacle.half_size_m
-            self._place_mocap(OBSTACLE, layout.obstacle.centre_m)
+        for name, box in ((OBSTACLE, layout.obstacle), (SUPPORT, layout.support)):
+            if box is not None:
+                self._place_box(name, box)
         self._set_point = None
-        self.obstacle_touches = 0
+        self.obstacle_touches = self.keep_out_entries = 0
         mujoco.mj_forward(model, data)
 
     @property
@@ -107,6 +111,8 @@ class World:
                 self._track(self._set_point)
             mujoco.mj_step(self.model, self.data)
             self.obstacle_touches += self._touches_obstacle()
+            self.keep_out_entries += self._inside_keep_out()
+            self._exchange_when_due()
 
     def robot_state(self) -> RobotState:
         """What the arm's own sensors would report."""
@@ -136,9 +142,18 @@ class World:
             speeds[name] = float(np.linalg.norm(self.data.qvel[address : address + 3]))
         if self.layout.plate_xy_m is not None:
             positions[PLATE] = np.array([*self.layout.plate_xy_m, 0.0])
-        if self.layout.obstacle is not None:
-            positions[OBSTACLE] = np.array(self.layout.obstacle.centre_m)
-        return SceneTruth(self.stamp_s, positions, speeds, self.obstacle_touches, self.robot_state(), self.layout)
+        for name, box in ((OBSTACLE, self.layout.obstacle), (SUPPORT, self.layout.support)):
+            if box is not None:
+                positions[name] = np.array(box.centre_m)
+        return SceneTruth(
+            self.stamp_s,
+            positions,
+            speeds,
+            self.obstacle_touches,
+            self.keep_out_entries,
+            self.robot_state(),
+            self.layout,
+        )
 
     def full_state(self) -> FloatArray:
         """Everything needed to resume or to render this instant elsewhere: `mjSTATE_INTEGRATION`."""
@@ -168,14 +183,44 @@ class World:
         involved = (pairs == self._obstacle_geom).any(axis=1)
         return int(involved.any())
 
+    def _inside_keep_out(self) -> int:
+        region = self.layout.keep_out
+        return int(region is not None and region.contains(self.data.site_xpos[self._tcp_site]))
+
+    def _exchange_when_due(self) -> None:
+        exchange = self.layout.exchange
+        if exchange is None or self.stamp_s < exchange.at_s:
+            return
+        names = (exchange.first, exchange.second)
+        addresses = [self.model.joint(body_name(name)).qposadr[0] for name in names]
+        spots = [self.data.qpos[address : address + 3].copy() for address in addresses]
+        tcp = self.data.site_xpos[self._tcp_site]
+        if min(float(np.linalg.norm(spot - tcp)) for spot in spots) < EXCHANGE_CLEARANCE_M:
+            return
+        for name, address, spot in zip(names, addresses, reversed(spots), strict=True):
+            self.data.qpos[address : address + 3] = [spot[0], spot[1], LOOSE[name].half_height_m]
+            speed = self.model.joint(body_name(name)).dofadr[0]
+            self.data.qvel[speed : speed + 6] = 0.0
+        self.layout = self.layout.exchanged(dict(zip(names, (spot[:2] for spot in reversed(spots)), strict=True)))
+        mujoco.mj_forward(self.model, self.data)
+
+    def _place_box(self, name: str, box: BoxPlacement) -> None:
+        geom = self.model.geom(body_name(name)).id
+        self.model.geom_size[geom] = box.half_size_m
+        # MuJoCo culls contacts by bounding radius and box: both must follow the size.
+        self.model.geom_rbound[geom] = np.linalg.norm(box.half_size_m)
+        self.model.geom_aabb[geom, 3:] = box.half_size_m
+        self._place_mocap(name, box.centre_m)
+
     def _park_everything(self) -> None:
-        for index, item in enumerate(GRASPABLES.values()):
+        for index, item in enumerate(LOOSE.values()):
             address = self.model.joint(item.body).qposadr[0]
-            # Parked objects rest on the floor, out of reach of the arm and out of the cameras' view.
-            floor_z = -0.75 + item.half_height_m
-            self.data.qpos[address : address + 7] = [PARKED_X_M, 0.5 * index, floor_z, 1, 0, 0, 0]
+            # Parked objects float, out of reach of the arm and out of the cameras' view: contacts would cost time.
+            self.model.body_gravcomp[self.model.body(item.body).id] = 1.0
+            self.data.qpos[address : address + 7] = [PARKED_X_M, 0.5 * index, 0.0, 1, 0, 0, 0]
         self._place_mocap(PLATE, (PARKED_X_M, -1.0, -0.7))
         self._place_mocap(OBSTACLE, (PARKED_X_M, -2.0, -0.5))
+        self._place_mocap(SUPPORT, (PARKED_X_M, -3.0, -0.5))
 
     def _place_mocap(self, thing: str, position: tuple[float, ...]) -> None:
         mocap = self.model.body(body_name(thing)).mocapid[0]
