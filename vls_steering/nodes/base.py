@@ -79,6 +79,7 @@ class NodeDefinition(Generic[SettingsT]):
     settings: type[SettingsT]
     body: Callable[[RoomNode, SettingsT], NodeBody]
     self_starting: bool = False  # the manager, which nobody else could start
+    niceness: int = 0  # how far it gives way to the executor and the policy when the processor is short
 
 
 class RoomNode(LifecycleNode):

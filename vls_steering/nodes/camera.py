@@ -64,7 +64,7 @@ def _open_source(node: RoomNode, settings: CameraNodeSettings) -> CameraSource:
     return sources[settings.source]()
 
 
-NODE = NodeDefinition("camera", CameraNodeSettings, CameraBody)
+NODE = NodeDefinition("camera", CameraNodeSettings, CameraBody, niceness=5)
 
 
 def main() -> int:

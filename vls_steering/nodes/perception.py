@@ -131,7 +131,7 @@ class PerceptionBody:
         return "the scene is forgotten"
 
 
-NODE = NodeDefinition("perception", PerceptionNodeSettings, PerceptionBody)
+NODE = NodeDefinition("perception", PerceptionNodeSettings, PerceptionBody, niceness=5)
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from rclpy.task import Future
 
 from vls_steering.core.errors import VlsError
 from vls_steering.nodes.base import NodeDefinition, Phase, RoomNode
+from vls_steering.nodes.scheduling import give_way, share_interpreter
 
 POLL_S = 0.1  # a signal is noticed within this time
 CLOSE_WITHIN_S = 15.0  # a shutdown that hangs longer is ended, with the stacks of its threads on stderr
@@ -54,6 +55,8 @@ def run_node(definition: NodeDefinition[Any], args: list[str] | None = None) -> 
     transition first: the body's `stop` is the last thing that is sent.
     """
     stop = StopRequest()
+    give_way(definition.niceness)
+    share_interpreter()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = RoomNode(definition)

@@ -157,7 +157,7 @@ class SimBridgeBody:
         return Oracle(self._world).draw_solvable(s.scene, s.seed, Skill(SkillKind.LIFT, s.target))
 
 
-NODE = NodeDefinition("sim_bridge", SimBridgeSettings, SimBridgeBody)
+NODE = NodeDefinition("sim_bridge", SimBridgeSettings, SimBridgeBody, niceness=5)
 
 
 def main() -> int:

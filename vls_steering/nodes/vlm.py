@@ -180,7 +180,7 @@ def open_planner(settings: VlmNodeSettings) -> Planner:
     return Replay.from_file(Path(settings.replay_file))
 
 
-NODE = NodeDefinition("vlm", VlmNodeSettings, VlmBody)
+NODE = NodeDefinition("vlm", VlmNodeSettings, VlmBody, niceness=10)
 
 
 def main() -> int:

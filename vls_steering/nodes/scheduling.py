@@ -1,0 +1,30 @@
+"""Who gives way to whom when the processor is short: the executor and the policy to nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+# A loop's thread waits this long at most while the receiving thread runs Python; the default is 5 ms.
+SWITCH_INTERVAL_S = 5e-4
+_AUTOGROUP = Path("/proc/self/autogroup")
+
+
+def share_interpreter() -> None:
+    """Have the threads of this process take turns often enough for a control loop."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+
+
+def give_way(niceness: int) -> None:
+    """Lower this process's priority by `niceness` (0..19); no privilege is needed to be modest.
+
+    Linux weighs whole sessions against each other where autogroups are on, and every node leads a session of its own:
+    there the group's niceness counts, not the process's.
+    """
+    if niceness == 0:
+        return
+    os.nice(niceness)
+    with contextlib.suppress(OSError):  # another system, or a kernel without autogroups
+        _AUTOGROUP.write_text(str(niceness), encoding="ascii")
