@@ -11,6 +11,7 @@ from torch import Tensor
 from vls_steering.core.types import Observation
 from vls_steering.policies.base import ActionSpace
 from vls_steering.rewards.rollout import Rollout, Scene
+from vls_steering.steering.isolate import isolated
 
 
 class StageReward(Protocol):
@@ -77,15 +78,15 @@ class Objective:
         return Rollout(tcp, gripper_width, self.times_s)
 
     def score(self, clean: Tensor) -> Tensor:
-        """Smooth reward (K,), higher is better, differentiable."""
-        return self.stage.score(self.rollout(clean), self.scene)
+        """Smooth reward (K,), higher is better, differentiable; NaN where the stage fails on a chunk."""
+        return isolated(lambda rollout: self.stage.score(rollout, self.scene), self.rollout(clean))
 
     def safety(self, clean: Tensor, gate_s: float) -> Tensor:
-        """Exact robustness (K,) m of the first `gate_s` seconds."""
+        """Exact robustness (K,) m of the first `gate_s` seconds; NaN where the stage fails on a chunk."""
         steps = max(int((self.times_s <= gate_s + 1e-6).sum()), 1)
         whole = self.rollout(clean)
         gated = Rollout(whole.tcp[:, :steps], whole.gripper_width[:, :steps], self.times_s[:steps])
-        return self.stage.safety(gated, self.scene)
+        return isolated(lambda rollout: self.stage.safety(rollout, self.scene), gated)
 
     def safety_now(self) -> float:
         """Exact robustness of standing still, m."""
