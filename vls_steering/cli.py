@@ -106,7 +106,7 @@ def run(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="quick, undirected, grasp or perception.")],
+    name: Annotated[str, typer.Argument(help="quick, undirected, grasp, perception, latency or graph-latency.")],
     out: Out,
     episodes: Annotated[int, typer.Option(min=1, help="Episodes per task and method (trials per object).")] = 20,
     seed: Seed = 0,
@@ -117,11 +117,33 @@ def bench(
         bool, typer.Option("--privileged", help="Keypoints from the simulator; marked so in the output.")
     ] = False,
     policy: PolicyPath = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Latencies only: few observations and sweep points, under a minute.")
+    ] = False,
+    large: Annotated[bool, typer.Option("--large", help="latency only: a network of 66 M parameters, too.")] = False,
 ) -> None:
-    """Measure: success with Wilson intervals, grasp holding, or perception errors.
+    """Measure: success with Wilson intervals, grasp holding, perception errors, or what a tick costs.
+
+    latency times every part of a tick, beside the released VLS algorithm and full-step denoising on the same policy and
+    the same observations, and sweeps particles, steps, horizon, network and program.  graph-latency reads the same from
+    the running node graph over a minute of simulated work.  Both want a machine with nothing else to do.
 
     Example: vls bench quick --episodes 20 --seed 1000 --out runs/quick.json
+
+    Example: vls bench latency --quick --out runs/latency.json
     """
+    from vls_steering.policies.shipped import SHIPPED_POLICY
+
+    if name == "latency":
+        from vls_steering.bench.latency import LatencyOptions, latency_command
+
+        latency_command(LatencyOptions(out, policy or SHIPPED_POLICY, seed, quick=quick, large=large))
+        return
+    if name == "graph-latency":
+        from vls_steering.nodes.graph_latency import GraphLatencyOptions, run_graph_latency
+
+        seconds = 10.0 if quick else 60.0
+        raise typer.Exit(int(run_graph_latency(GraphLatencyOptions(out, policy or SHIPPED_POLICY, seed, seconds))))
     from vls_steering.bench.commands import bench_command
 
     selected = tuple(method.strip() for method in methods.split(",") if method.strip())

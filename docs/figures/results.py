@@ -17,8 +17,9 @@ world waits for the sampler. Perception is the cameras' unless a title says priv
 
 def main() -> None:
     """Write docs/results.md."""
-    reports = sorted((DOCS / "results").glob("*.json"))
-    sections = [section(path, json.loads(path.read_text(encoding="utf-8"))) for path in reports]
+    reports = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((DOCS / "results").glob("*.json"))}
+    # Latencies have a page of their own.
+    sections = [section(path, report) for path, report in reports.items() if "rows" in report]
     (DOCS / "results.md").write_text("\n".join([INTRODUCTION, *sections]), encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ from vls_steering.bench.suites import SUITES
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies.shipped import SHIPPED_POLICY
 
-BENCHES = (*SUITES, "grasp", "perception")
+BENCHES = (*SUITES, "grasp", "perception", "latency", "graph-latency")
 
 
 def bench_command(

@@ -23,7 +23,7 @@ from vls_steering.nodes.supervisor import node_environment
 from vls_steering.policies import load_policy
 from vls_steering.sim.layout import SceneLayout
 
-__all__ = ["DemoOptions", "run_demo"]
+__all__ = ["DemoOptions", "isolate", "run_demo", "terminated_like_interrupted"]
 
 BESIDE_NODES = 2.0  # a tick takes this much longer while cameras, perception and executor share the processor
 SLOWEST = 0.1
@@ -34,7 +34,7 @@ def run_demo(options: DemoOptions) -> ExitCode:
     display = Display()
     started_s = time.monotonic()
     try:
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             code = _run(options, display)
     except VlsError as error:
         display.settle()
@@ -62,7 +62,7 @@ def _run(options: DemoOptions, display: Display) -> ExitCode:
         prologue.close()
     display.headline("The same policy, steered", "nodes over DDS, clock running")
     deployment = write_parameters(options, layout, pace, folder)
-    _isolate(folder / "logs")
+    isolate(folder / "logs")
     end = run_task(options.instruction, deployment, folder / "logs", display)
     display.headline("What came of it")
     code = write_files(folder, options, end, alone, prologue.world, policy, goal, display)
@@ -91,7 +91,7 @@ def _alone(prologue: Prologue, options: DemoOptions, display: Display) -> tuple[
     return layout, alone
 
 
-def _isolate(log_folder: Path) -> None:
+def isolate(log_folder: Path) -> None:
     """A domain of its own on this host only, unless the caller has chosen one: nobody else's arm may hear this."""
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 101))
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
@@ -99,7 +99,7 @@ def _isolate(log_folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM takes the same way out as Ctrl-C: hold, ordered shutdown."""
 
     def interrupt(*_: object) -> None:

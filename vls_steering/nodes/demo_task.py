@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ EXIT_CODES = {
     TaskError.CANCELED: ExitCode.INTERRUPTED,
     TaskError.NOT_READY: ExitCode.SAFETY_STOP,
 }
+# After these the arm holds and takes the next instruction.
+GOES_ON = (ExitCode.SUCCESS, ExitCode.TASK_FAILED, ExitCode.REFUSED)
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,27 @@ def run_task(instruction: str, deployment: Deployment, log_folder: Path, display
 
     Raises ConfigurationError when a node refuses its parameters.
     """
+    return run_tasks((instruction,), deployment, log_folder, display)
+
+
+def run_tasks(instructions: Iterable[str], deployment: Deployment, log_folder: Path, display: Display) -> TaskEnd:
+    """Carry out instructions one after the other with one node set, each asked for when the last has ended.
+
+    A task that fails or is refused does not end the series, a stop does.  The result is the last task's, its log the
+    whole series'.  Otherwise as `run_task`.
+    """
     processes = Supervisor(
         node_processes(deployment), log_folder, node_environment(log_folder), echo=lambda _line: None
     )
     with processes, DemoClient() as client:
         task = _Task(client, processes, log_folder, display)
+        code, message = ExitCode.SUCCESS, ""
         try:
-            code, message = task.run(instruction)
+            task.bring_up()
+            for instruction in instructions:
+                code, message = task.carry_out(instruction)
+                if code not in GOES_ON:
+                    break
         except _Stopped as stopped:
             code, message = ExitCode.SAFETY_STOP, str(stopped)
         except KeyboardInterrupt:
@@ -86,9 +102,8 @@ class _Task:
         """From the goal to its result."""
         return (self._ended_s or time.monotonic()) - self._began_s
 
-    def run(self, instruction: str) -> tuple[ExitCode, str]:
+    def carry_out(self, instruction: str) -> tuple[ExitCode, str]:
         """Exit code and message; raises _Stopped when the nodes let the task down."""
-        self._bring_up()
         result = self._follow(instruction)
         for _ in range(RETRIES):
             if result.error_code != TaskError.NOT_READY or self._client.feedback is not None:
@@ -101,7 +116,8 @@ class _Task:
         rest = f"; {_rest(self._client)}" if code is ExitCode.SAFETY_STOP else ""
         return code, f"{result.error_msg}{rest}"
 
-    def _bring_up(self) -> None:
+    def bring_up(self) -> None:
+        """Wait until every node is active; raises _Stopped when one is not in time."""
         client, started_s = self._client, time.monotonic()
         while not client.is_up:
             self._check_processes()

@@ -1,0 +1,123 @@
+"""Ticks into rows: percentiles per part, ratios between methods, share of the floor."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from vls_steering.bench.latency_cases import FULL, OURS, OURS_COLD, RELEASED, SweepPoint
+from vls_steering.bench.latency_floor import floor_ms, flop_per_evaluation
+from vls_steering.bench.latency_statistics import Speedup, speedup, spread
+from vls_steering.bench.latency_trial import Entrant, LiveTrial
+from vls_steering.steering.telemetry import Telemetry
+
+# What is compared with what: key of the report -> the slower method.
+RATIOS = {"speedup_vs_vls_released": RELEASED, "speedup_vs_full_denoising": FULL}
+# Parts of a tick in the words of the report.
+NAMES = {"guide": "reward gradient"}
+
+
+def settled(entrant: Entrant) -> list[bool]:
+    """Which of an entrant's ticks are what it does most of the time.
+
+    A warm method now and then starts over (a stage change, a stall, no admissible candidate); those ticks cost more
+    steps and are counted apart, in `warm_share`.
+    """
+    if not entrant.settles:
+        return [True] * len(entrant.ticks)
+    return [tick.warm and tick.nfe <= entrant.settings.warm_steps for tick in entrant.ticks]
+
+
+def method_row(entrant: Entrant, peak_gflop_s: float) -> dict[str, Any]:
+    """One method: parts of its tick, work done, floor; only settled ticks."""
+    chosen = settled(entrant)
+    ticks = [tick for tick, counts in zip(entrant.ticks, chosen, strict=True) if counts]
+    return {
+        "method": entrant.name,
+        "particles": entrant.settings.particles,
+        "warm_share": round(sum(tick.warm for tick in entrant.ticks) / len(entrant.ticks), 3),
+        **_cost(entrant, ticks or entrant.ticks, peak_gflop_s),
+    }
+
+
+def sweep_row(point: SweepPoint, peak_gflop_s: float) -> dict[str, Any]:
+    """One point of a sweep."""
+    entrant = point.entrant
+    return {
+        "sweep": point.sweep,
+        "value": point.value,
+        "particles": entrant.settings.particles,
+        **_cost(entrant, entrant.ticks, peak_gflop_s),
+    }
+
+
+def around_rows(trial: LiveTrial) -> dict[str, Any]:
+    """The parts of a tick outside the pilot, the same for every method."""
+    return {
+        "perception": asdict(spread([sight.perception_ms for sight in trial.sights])),
+        "message": asdict(spread([delivery.message_ms for delivery in trial.deliveries])),
+        "governor": asdict(spread([delivery.governor_ms for delivery in trial.deliveries])),
+    }
+
+
+def chain_row(trial: LiveTrial) -> dict[str, Any]:
+    """Picture to accepted chunk by the driving method, one sum per observation."""
+    parts = zip(trial.sights, trial.entrants[0].ticks, trial.deliveries, strict=False)
+    return asdict(
+        spread(
+            [
+                sight.perception_ms + tick.durations_ms["total"] + delivery.message_ms + delivery.governor_ms
+                for sight, tick, delivery in parts
+            ]
+        )
+    )
+
+
+def ratios(entrants: Sequence[Entrant], seed: int) -> dict[str, dict[str, Any]]:
+    """For ours warm and from noise: how many times longer the other methods take on the same observations."""
+    by_name = {entrant.name: entrant for entrant in entrants}
+    found: dict[str, dict[str, Any]] = {key: {} for key in RATIOS}
+    for key, slower in RATIOS.items():
+        for ours in (OURS, OURS_COLD):
+            ratio = _paired(by_name[ours], by_name[slower], seed)
+            if ratio is not None:
+                found[key][ours] = asdict(ratio)
+    return found
+
+
+def _paired(ours: Entrant, other: Entrant, seed: int) -> Speedup | None:
+    """None when no observation was settled for ours, as after an early interruption."""
+    pairs = [
+        (mine.durations_ms["total"], theirs.durations_ms["total"])
+        for mine, theirs, counts in zip(ours.ticks, other.ticks, settled(ours), strict=False)
+        if counts
+    ]
+    return speedup([mine for mine, _ in pairs], [theirs for _, theirs in pairs], seed) if pairs else None
+
+
+def _cost(entrant: Entrant, ticks: Sequence[Telemetry], peak_gflop_s: float) -> dict[str, Any]:
+    flop = flop_per_evaluation(entrant.policy, entrant.settings.particles)
+    evaluations = float(np.mean([tick.nfe for tick in ticks]))
+    fastest_ms = floor_ms(flop, evaluations, peak_gflop_s)
+    network_ms = float(np.median([tick.durations_ms["denoise"] for tick in ticks]))
+    return {
+        "nfe": round(evaluations, 2),
+        "network_rows": round(float(np.mean([tick.network_rows for tick in ticks])), 1),
+        "parts_ms": _parts(ticks),
+        "gflop_per_evaluation": round(flop / 1e9, 5),
+        "floor_ms": round(fastest_ms, 4),
+        "share_of_floor": round(fastest_ms / network_ms, 4) if network_ms else None,
+    }
+
+
+def _parts(ticks: Sequence[Telemetry]) -> dict[str, Any]:
+    """Percentiles per section of the pilot's stopwatch; what no section claims is `other`."""
+    names = [name for name in ticks[0].durations_ms if name != "total"]
+    columns = {NAMES.get(name, name): [tick.durations_ms[name] for tick in ticks] for name in names}
+    totals = [tick.durations_ms["total"] for tick in ticks]
+    columns["other"] = [total - sum(column[i] for column in columns.values()) for i, total in enumerate(totals)]
+    columns["tick"] = totals
+    return {name: asdict(spread(column)) for name, column in columns.items()}

@@ -1,0 +1,154 @@
+"""`vls bench graph-latency`: the tick inside the running node graph, at real time, as the policy node reports it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from vls_steering import __version__
+from vls_steering.bench.contrast import Prologue
+from vls_steering.bench.demo_display import Display
+from vls_steering.bench.latency import INSTRUCTION, SCENE, check_writable
+from vls_steering.bench.latency_graph import GraphTick, graph_summary
+from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.score import goal_of
+from vls_steering.core.config import load_yaml
+from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.nodes import topics
+from vls_steering.nodes.conversions import stamp_seconds
+from vls_steering.nodes.demo import isolate, terminated_like_interrupted
+from vls_steering.nodes.demo_options import DemoOptions, write_parameters
+from vls_steering.nodes.demo_task import run_tasks
+from vls_steering.nodes.topic_log import Entry
+from vls_steering.policies import load_policy
+
+REAL_TIME = 1.0
+# One task lasts seconds; these can follow one another for as long as it takes, whether they succeed or not.
+INSTRUCTIONS = (INSTRUCTION, "put the green cylinder on the white plate but stay clear of the purple box")
+# Fields of SteeringStatus -> parts of the report.
+PARTS = {
+    "encode_ms": "encode",
+    "denoise_ms": "denoise",
+    "guide_ms": "reward gradient",
+    "resample_ms": "resample",
+    "select_ms": "select",
+    "tick_ms": "tick",
+}
+
+
+@dataclass(frozen=True)
+class GraphLatencyOptions:
+    """One run of the node graph under the clock."""
+
+    out: Path
+    policy: Path
+    seed: int = 7
+    seconds: float = 60.0  # wall time of tasks, at least
+
+
+def run_graph_latency(options: GraphLatencyOptions) -> ExitCode:
+    """Bring the node set up in simulation, keep it busy, write what it reported to `options.out`.
+
+    Raises ConfigurationError before anything starts.  A run that ends early (Ctrl-C, a safety stop) still writes what
+    it has, with `complete` false, and its exit code says why.
+    """
+    check_writable(options.out)
+    demo = DemoOptions(INSTRUCTION, SCENE, options.seed, policy=options.policy)
+    demo.check()
+    folder = demo.open_folder()
+    prologue = Prologue(load_policy(demo.policy_file), SCENE, options.seed, goal_of(INSTRUCTION))
+    try:
+        layout = prologue.draw()
+    finally:
+        prologue.close()
+    deployment = write_parameters(demo, layout, REAL_TIME, folder)
+    isolate(folder / "logs")
+    with terminated_like_interrupted():
+        end = run_tasks(instructions(options.seconds), deployment, folder / "logs", Display())
+    parameters = load_yaml(deployment.parameter_file)["/**/policy"]["ros__parameters"]
+    ticks = steered_ticks(end.entries)
+    if not ticks:
+        raise VlsError(f"the graph reported no steered tick: {end.message}", f"See {folder / 'logs'}")
+    complete = end.exit_code not in (ExitCode.INTERRUPTED, ExitCode.SAFETY_STOP)
+    report = {
+        "bench": "graph-latency",
+        "complete": complete,
+        "message": end.message,
+        "config": {
+            "seconds": options.seconds,
+            "seed": options.seed,
+            "scene": SCENE,
+            "instructions": list(INSTRUCTIONS),
+            "policy": demo.policy_file.name,
+            "preset": parameters["preset"],
+            "threads": parameters["threads"],
+            "real_time_factor": REAL_TIME,
+        },
+        "version": __version__,
+        "machine": describe_machine(),
+        **graph_summary(ticks, set_point_times_s(end.entries), parameters["tick_period_s"]),
+    }
+    options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    _print(report)
+    return ExitCode.SUCCESS if complete else end.exit_code
+
+
+def instructions(seconds: float) -> Iterator[str]:
+    """The instructions in turns until `seconds` of wall time after the first was asked for."""
+    began_s = time.monotonic()
+    for instruction in itertools.cycle(INSTRUCTIONS):
+        yield instruction
+        if time.monotonic() - began_s >= seconds:
+            return
+
+
+def steered_ticks(entries: Sequence[Entry]) -> list[GraphTick]:
+    """The ticks in which the sampler ran for a program, in order of arrival."""
+    found = []
+    for entry in entries:
+        if entry.topic is not topics.STEERING_STATUS:
+            continue
+        status = entry.message()
+        if status.program_sha256 and status.nfe:
+            found.append(_tick(entry.received_ns * 1e-9, status))
+    return found
+
+
+def set_point_times_s(entries: Sequence[Entry]) -> list[float]:
+    """Wall times at which set-points arrived."""
+    return [entry.received_ns * 1e-9 for entry in entries if entry.topic is topics.SET_POINT]
+
+
+def _tick(received_s: float, status: Any) -> GraphTick:
+    return GraphTick(
+        received_s=received_s,
+        stamp_s=stamp_seconds(status.header.stamp),
+        warm=status.warm,
+        nfe=status.nfe,
+        network_rows=status.network_rows,
+        parts_ms={part: getattr(status, name) for name, part in PARTS.items() if hasattr(status, name)},
+        observation_age_ms=status.observation_age_ms,
+        deadline_misses=status.deadline_misses,
+    )
+
+
+def _print(report: dict[str, Any]) -> None:
+    title = (
+        f"{report['ticks']} steered ticks, {report['warm_share']:.0%} warm, "
+        f"{report['deadline_misses']} over {report['tick_period_ms']:.0f} ms"
+    )
+    table = Table(title=f"{title}; ms")
+    for column in ("ticks", "part", "p50", "p95", "p99"):
+        table.add_column(column)
+    for kind, parts in report["parts_ms"].items():
+        for part, row in parts.items():
+            table.add_row(kind, part, *(f"{row[name]:.1f}" for name in ("p50", "p95", "p99")))
+    Console().print(table)
