@@ -14,8 +14,8 @@ from torch import Tensor
 from vls_steering.core.errors import StreamFault
 from vls_steering.core.types import Observation
 from vls_steering.rewards import CompiledStage, Rollout, Scene, compile_program, parse_program
-from vls_steering.rewards.compile import compile_expression
 from vls_steering.rewards.context import Context
+from vls_steering.rewards.evaluate import compile_expression
 from vls_steering.rewards.semantics import Exact, Smooth
 from vls_steering.rewards.source import parse_expression
 

@@ -22,7 +22,7 @@ def check_program(program: RewardProgram, keypoints: Keypoints) -> tuple[Diagnos
 
 def expressions(stage: Stage, where: str) -> Iterator[tuple[str, Expression]]:
     """Each expression of a stage with its path in the document."""
-    for key, terms in (("reward", stage.reward), ("safety", stage.safety)):
+    for key, terms in (("reward", stage.reward), ("preference", stage.preference), ("safety", stage.safety)):
         for i, term in enumerate(terms):
             yield f"{where}.{key}[{i}]", term.expression
     yield f"{where}.gripper", stage.gripper

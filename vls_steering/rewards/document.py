@@ -45,11 +45,14 @@ class Stage:
     gripper: Expression = FREE
     requires: Expression | None = None  # holds while the stage makes sense; lost = go back a stage
     deadline_s: float | None = None  # since the stage began
+    preference: tuple[Term, ...] = ()  # decides between motions that serve the task alike
 
     def as_json(self) -> dict[str, Any]:
         document: dict[str, Any] = {"name": self.name, "reward": [term.as_json() for term in self.reward]}
         if self.safety:
             document["safety"] = [term.as_json() for term in self.safety]
+        if self.preference:
+            document["preference"] = [term.as_json() for term in self.preference]
         document["gripper"] = to_text(self.gripper)
         if self.requires is not None:
             document["requires"] = to_text(self.requires)

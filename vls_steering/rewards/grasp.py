@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vls_steering.rewards.body import safe_norm
+from vls_steering.rewards.geometry import safe_norm
 from vls_steering.rewards.rollout import HOLD_RADIUS_M, Rollout
 
 # How much wider than the held object the fingers are told to open before it is out of the hand.
@@ -28,10 +28,10 @@ def still_held(rollout: Rollout, held_width_m: float) -> Tensor:
     return torch.cummin(closed.clamp(0.0, 1.0), dim=1).values
 
 
-def gripped_by_then(rollout: Rollout, position: Tensor, width: Tensor) -> Tensor:
-    """(K, H) in [0, 1]: an object that lies at `position` (3,), `width` () m wide, has been gripped by then."""
+def gripped_by_then(rollout: Rollout, position: Tensor, width_m: float) -> Tensor:
+    """(K, H) in [0, 1]: an object that lies at `position` (..., 3), `width_m` wide, has been gripped by then."""
+    closed = ((width_m - rollout.gripper_width.detach()) / (2 * _SOFT_M)).clamp(0.0, 1.0)
     near = torch.sigmoid((GRASP_RADIUS_M - safe_norm(rollout.tcp.detach() - position)) / _SOFT_M)
-    closed = ((width - rollout.gripper_width.detach()) / (2 * _SOFT_M)).clamp(0.0, 1.0)
     gripping = near * closed
     steps = closing_steps(rollout.times_s)
     particles, horizon = gripping.shape

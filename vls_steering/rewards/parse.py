@@ -22,7 +22,7 @@ MAX_DEADLINE_S = 600.0
 MAX_WEIGHT = 1000.0
 
 _PROGRAM_KEYS = ("version", "instruction", "stages")
-_STAGE_KEYS = ("name", "reward", "safety", "gripper", "requires", "done", "deadline")
+_STAGE_KEYS = ("name", "reward", "safety", "preference", "gripper", "requires", "done", "deadline")
 
 
 def parse_program(document: dict[str, Any] | str) -> RewardProgram:
@@ -99,6 +99,7 @@ class _DocumentReader:
         name = self._text(f"{where}.name", entry.get("name"), MAX_NAME)
         reward = self._terms(f"{where}.reward", entry.get("reward"), objectives=True)
         safety = self._terms(f"{where}.safety", entry.get("safety", []), objectives=False)
+        preference = self._terms(f"{where}.preference", entry.get("preference", []), objectives=True)
         gripper = self._gripper(f"{where}.gripper", entry.get("gripper", "free"))
         requires = (
             self._condition(f"{where}.requires", entry["requires"]) if entry.get("requires") is not None else None
@@ -111,7 +112,7 @@ class _DocumentReader:
             self._fault(f"{where}.reward", "a stage needs something to prefer", "an empty list", "at least one term")
         if done is None:
             return None
-        return Stage(name, reward, done, safety, gripper or FREE, requires, deadline)
+        return Stage(name, reward, done, safety, gripper or FREE, requires, deadline, preference)
 
     def _terms(self, where: str, entries: Any, *, objectives: bool) -> tuple[Term, ...]:
         if not isinstance(entries, (list, tuple)) or len(entries) > MAX_TERMS:

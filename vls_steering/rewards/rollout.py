@@ -71,14 +71,34 @@ class Scene:
             held=held_object(observation),
         )
 
-    @property
-    def held_offset(self) -> Tensor | None:
-        """(3,) m from the TCP to the held object's centre; None with empty hands."""
-        return None if self.held is None else self.positions[self.index[self.held]] - self.tcp
+    def position(self, name: str) -> Tensor:
+        """(1, 1, 3) m: the measured centre of an object."""
+        return self._positions[self.index[name]]
+
+    def size(self, name: str) -> Tensor:
+        """(3,) m: axis-aligned extents of an object."""
+        return self._sizes[self.index[name]]
+
+    def narrowest(self, name: str) -> float:
+        """The lesser horizontal extent of an object, m."""
+        return self._narrowest[self.index[name]]
 
     @cached_property
     def index(self) -> dict[str, int]:
         return {name: i for i, name in enumerate(self.names)}
+
+    @cached_property
+    def _positions(self) -> tuple[Tensor, ...]:
+        return self.positions.reshape(-1, 1, 1, 3).unbind(0)
+
+    @cached_property
+    def _sizes(self) -> tuple[Tensor, ...]:
+        return self.sizes.unbind(0)
+
+    @cached_property
+    def _narrowest(self) -> list[float]:
+        narrowest: list[float] = self.sizes[:, :2].amin(-1).tolist() if self.names else []
+        return narrowest
 
     @cached_property
     def graspable(self) -> frozenset[str]:

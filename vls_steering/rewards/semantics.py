@@ -57,7 +57,7 @@ class Smooth:
 
     def minimum(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
-            return -torch.logsumexp(-self.sharpness * values, -1) / self.sharpness
+            return torch.logsumexp(-self.sharpness * values, -1) * (-1.0 / self.sharpness)
         # Masked entries get a finite stand-in, so that no inf - inf reaches the gradient.
         filled = torch.where(mask, -self.sharpness * values, _FAR_BELOW)
         return torch.where(mask.any(-1), -torch.logsumexp(filled, -1) / self.sharpness, torch.inf)

@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from vls_steering.rewards.body import safe_norm
 from vls_steering.rewards.context import Context
+from vls_steering.rewards.geometry import safe_norm
 from vls_steering.rewards.language import (
     CONDITION,
     OBJECT,
@@ -69,7 +69,7 @@ def _verdict(arguments: tuple[Type, ...]) -> Type:
 
 
 def _maximize(context: Context, value: Tensor) -> Tensor:
-    return context.spread(value).mean(-1, keepdim=True)
+    return context.spread(value).mean(-1, keepdim=True) if value.shape[-1] > 1 else value
 
 
 def _minimize(context: Context, value: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vls_steering.rewards.body import body_spheres, box_distance, safe_norm
 from vls_steering.rewards.context import Context
+from vls_steering.rewards.geometry import box_distance, safe_norm
 from vls_steering.rewards.language import (
     BODY,
     DIRECTION,
@@ -61,23 +61,18 @@ def _speed(context: Context) -> Tensor:
 
 def _clearance(context: Context, body: None, name: str) -> Tensor:
     """(K, H) m, signed distance between the nearest body sphere and the object's box."""
-    centers, radii = body_spheres(context.rollout.tcp, context.rollout.gripper_width)
-    obstacle = context.position(name).unsqueeze(-2)
-    size = context.size(name)
-    nearest = (box_distance(centers, obstacle, size) - radii).amin(-1)
+    nearest = context.body_clearance(name)
     held = context.scene.held
     if held is None or held == name:
         return nearest
     around = 0.5 * context.size(held).norm()  # the ball that holds the object, however it is turned
-    carried = box_distance(context.position(held), context.position(name), size) - around
+    carried = box_distance(context.position(held), context.position(name), context.size(name)) - around
     return torch.minimum(nearest, carried)
 
 
 def _gap(context: Context, first: str, second: str) -> Tensor:
     """Signed distance between two axis-aligned boxes; inside it is minus the least overlap."""
-    between = (context.position(first) - context.position(second)).abs()
-    outside = between - (context.size(first) + context.size(second)) / 2
-    return safe_norm(outside.clamp(min=0.0)) + outside.amax(-1).clamp(max=0.0)
+    return box_distance(context.position(first), context.position(second), context.size(first) + context.size(second))
 
 
 def _abs(context: Context, value: Tensor) -> Tensor:
