@@ -100,7 +100,7 @@ def test_a_post_that_nobody_mentions_is_kept_clear_of_by_default() -> None:
     ("instruction", "words"),
     [
         ("dance a tango", ["'dance a tango'", "pick up the blue cube"]),
-        ("pick up the red cube gently", ["'gently'"]),
+        ("pick up the red cube happily", ["'happily'"]),
         ("pick up the red cube and sing", ["'sing'"]),
         ("pick up the banana", ["no 'banana'", "red cube", "purple box"]),
         ("pick up the turquoise cube", ["no 'turquoise cube'"]),

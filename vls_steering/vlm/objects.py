@@ -18,7 +18,9 @@ SHAPES = MappingProxyType(
         **dict.fromkeys(("cylinder", "can", "tube", "drum"), "cylinder"),
         **dict.fromkeys(("plate", "dish", "saucer"), "plate"),
         **dict.fromkeys(("ball", "sphere"), "ball"),
-        **dict.fromkeys(("bin", "tray", "container"), "bin"),
+        **dict.fromkeys(("bin", "tray", "container", "crate"), "bin"),
+        **dict.fromkeys(("bowl", "basin"), "bowl"),
+        **dict.fromkeys(("button", "switch"), "button"),
         **dict.fromkeys(("cup", "mug"), "cup"),
     }
 )
@@ -35,12 +37,18 @@ COLOURS = MappingProxyType(
         **dict.fromkeys(("grey", "gray", "silver"), "grey"),
         **dict.fromkeys(("brown",), "brown"),
         **dict.fromkeys(("pink",), "pink"),
+        **dict.fromkeys(("cyan", "turquoise", "teal"), "cyan"),
     }
 )
 # Words that stand for any object.
 ANYTHING = frozenset({"one", "object", "thing", "item", "piece", "toy"})
 ARTICLES = frozenset({"the", "a", "an", "that", "this"})
 PRONOUNS = frozenset({"it", "that", "this", "them"})
+# What skills apply to, by the words of a name.
+PRESSED = frozenset({"button", "switch", "key", "bell"})
+SLIDING = frozenset({"drawer"})
+CONTAINERS = frozenset({"bin", "tray", "container", "crate", "bowl", "basin", "basket", "box", "cup", "mug", "pot"})
+FLAT = frozenset({"plate", "dish", "saucer"})
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,25 @@ def candidates(description: Description, things: Sequence[Keypoint]) -> tuple[st
     said = set(description.words) - ANYTHING - ARTICLES
     literal = tuple(name for name in fitting if said <= set(name.lower().split()))
     return literal or fitting
+
+
+def is_pressed(name: str) -> bool:
+    return not PRESSED.isdisjoint(name.lower().split())
+
+
+def slides(name: str) -> bool:
+    return not SLIDING.isdisjoint(name.lower().split())
+
+
+def is_flat(name: str) -> bool:
+    """In it means on it."""
+    return not FLAT.isdisjoint(name.lower().split())
+
+
+def holds_things(container: Keypoint, thing: Keypoint) -> bool:
+    """The container is one by name, no post, and wide enough for the thing."""
+    named = not CONTAINERS.isdisjoint(container.name.lower().split())
+    return named and container.size[2] <= POST_HEIGHT_M and bool((container.size[:2] > thing.size[:2] + 0.01).all())
 
 
 def _fits(wanted: Description, thing: Keypoint) -> bool:

@@ -4,39 +4,31 @@ No model, no weights, no network.  It understands a small language completely an
 words; nothing is guessed.
 
     instruction := clause (link clause)*                      link: and, then, but, a comma ...
-    clause      := pick object | put object on object | push object [direction] | keep-out
-    keep-out    := avoid object [by length] | keep [at least] length from object
+    clause      := action | constraint                        a constraint needs no link
+    action      := pick object [to height] | put object relation object | hold object above object
+                 | push object [direction] [by length] | press object | open object | close object
+                 | move [length] above object | open the hand | close the hand
+    constraint  := avoid object [by length] | keep length from object | keep object upright | keep below height
+                 | keep above height | slowly | within time
     object      := [article] words of colour, shape or name | it
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 from vls_steering.core.errors import Refusal
-from vls_steering.core.types import GRIPPER_OPEN_M, Keypoint, Keypoints
-from vls_steering.rewards.document import LANGUAGE_VERSION
-from vls_steering.vlm import lexicon, programs
+from vls_steering.core.types import Keypoints
+from vls_steering.vlm import lexicon
 from vls_steering.vlm.base import PlanAnswer, PlanRequest
-from vls_steering.vlm.objects import (
-    ANYTHING,
-    ARTICLES,
-    COLOURS,
-    POST_HEIGHT_M,
-    PRONOUNS,
-    SHAPES,
-    Description,
-    candidates,
-)
-from vls_steering.vlm.tokens import Cursor
+from vls_steering.vlm.compose import compose
+from vls_steering.vlm.constraints import read_constraints
+from vls_steering.vlm.objects import is_flat, is_pressed
+from vls_steering.vlm.outline import Constraint, ConstraintKind, Outline, Relation, Skill, Step
+from vls_steering.vlm.phrases import Reading, examples
 
 MAX_INSTRUCTION_CHARACTERS = 400
-MAX_MARGIN_M = 0.30
-_STOPS = (
-    lexicon.LINKS, lexicon.ONTO, lexicon.TOWARDS, lexicon.AVOIDS, lexicon.KEEPS, lexicon.AWAY, lexicon.POLITENESS,
-)  # fmt: skip
 
 
 class OfflineGrammar:
@@ -47,225 +39,217 @@ class OfflineGrammar:
     def write(self, request: PlanRequest) -> PlanAnswer:
         """A program, or a refusal that names the words that were not understood or the object that is not there."""
         try:
-            document = _Reader(request.instruction, request.keypoints).document()
+            outline = read_instruction(request.instruction, request.keypoints)
+            document = compose(request.instruction, outline, request.keypoints)
         except Refusal as refusal:
             return PlanAnswer(None, str(refusal), self.name)
         return PlanAnswer(document, "", self.name)
 
 
-@dataclass
-class _Task:
-    """What has been read so far."""
-
-    stages: list[programs.Stage] = field(default_factory=list)
-    keep_outs: list[programs.KeepOut] = field(default_factory=list)
-    involved: set[str] = field(default_factory=set)
-    held: str | None = None  # in the hand when the stages so far are done
-    last: str | None = None  # what "it" means
+def read_instruction(instruction: str, keypoints: Keypoints) -> Outline:
+    """The outline of an instruction; raises Refusal with the words that are not understood."""
+    if len(instruction) > MAX_INSTRUCTION_CHARACTERS:
+        raise Refusal(f"the instruction is longer than {MAX_INSTRUCTION_CHARACTERS} characters", examples())
+    return _Reader(Reading(instruction, keypoints)).outline()
 
 
 class _Reader:
     """Recursive descent over one instruction."""
 
-    def __init__(self, instruction: str, keypoints: Keypoints) -> None:
-        if len(instruction) > MAX_INSTRUCTION_CHARACTERS:
-            raise Refusal(f"the instruction is longer than {MAX_INSTRUCTION_CHARACTERS} characters", _examples())
-        self._instruction = instruction
-        self._keypoints = keypoints
-        self._cursor = Cursor(instruction)
-        self._task = _Task()
+    def __init__(self, reading: Reading) -> None:
+        self._reading, self._cursor = reading, reading.cursor
+        self._actions: list[list[Step]] = []
+        self._constraints: list[Constraint] = []
+        self._verb = ""  # of the last action, for clauses that leave theirs out
 
-    def document(self) -> dict[str, Any]:
+    def outline(self) -> Outline:
         while self._cursor.take(lexicon.POLITENESS) is not None:
             pass
         if self._cursor.finished:
-            raise Refusal("the instruction is empty", _examples())
-        self._clause()
+            raise Refusal("the instruction is empty", examples())
+        linked = True
         while not self._cursor.finished:
-            self._link()
-            if not self._cursor.finished:
-                self._clause()
-        if not self._task.stages:
-            raise Refusal(f"{self._instruction!r} says what to avoid, not what to do", _examples())
-        return {
-            "version": LANGUAGE_VERSION,
-            "instruction": self._instruction,
-            "stages": [self._guarded(stage) for stage in self._task.stages],
-        }
+            stated = read_constraints(self._reading)
+            if stated:
+                self._constraints += stated
+                # "slowly pick up": what could begin an action still can.
+                linked = self._link() or linked
+                continue
+            if not linked and self._cursor.peek(lexicon.AFTER) is None:
+                raise self._reading.not_understood(self._cursor.at)
+            self._action()
+            linked = self._link()
+        steps = tuple(step for action in self._actions for step in action)
+        return Outline(steps, tuple(self._settled(constraint, steps) for constraint in self._constraints))
 
-    def _guarded(self, stage: programs.Stage) -> programs.Stage:
-        for keep_out in (*self._task.keep_outs, *self._default_keep_outs()):
-            stage = keep_out.apply(stage)
-        return stage
+    def _settled(self, constraint: Constraint, steps: tuple[Step, ...]) -> Constraint:
+        """ "Upright" said before anything is named means the one thing that is held."""
+        if constraint.kind is not ConstraintKind.UPRIGHT or constraint.thing:
+            return constraint
+        held = {step.thing for step in steps if step.skill in (Skill.PICK, Skill.PLACE, Skill.HOLD)}
+        if len(held) != 1:
+            raise Refusal(f"{constraint.phrase!r}: what is to be kept upright?", examples())
+        return replace(constraint, thing=held.pop())
 
-    def _default_keep_outs(self) -> list[programs.KeepOut]:
-        """Nobody has to mention a post for the arm to go around it."""
-        spoken_for = self._task.involved | {keep_out.name for keep_out in self._task.keep_outs}
-        return [
-            programs.KeepOut(point.name, "default")
-            for point in self._keypoints.points
-            if point.name not in spoken_for and point.size[2] > POST_HEIGHT_M
-        ]
-
-    def _link(self) -> None:
-        start = self._cursor.at
+    def _link(self) -> bool:
         linked = False
         while self._cursor.take(lexicon.LINKS) is not None or self._cursor.take(lexicon.POLITENESS) is not None:
             linked = True
-        # "pick it up avoiding the box": a keep-out needs no link.
-        if not linked and self._cursor.peek(lexicon.AVOIDS) is None and self._cursor.peek(lexicon.KEEPS) is None:
-            raise self._not_understood(start)
-
-    def _clause(self) -> None:
-        start = self._cursor.at
-        if self._cursor.take(lexicon.AVOIDS) is not None:
-            self._avoid(start)
-        elif self._cursor.take(lexicon.KEEPS) is not None:
-            self._keep(start)
-        else:
-            verb = self._cursor.take(lexicon.VERBS)
-            if verb is None:
-                raise self._not_understood(start)
-            {"pick": self._pick, "put": self._put, "push": self._push}[verb](start)
+        return linked
 
     # --- actions
 
-    def _pick(self, start: int) -> None:
+    def _action(self) -> None:
+        """One action; "before A, B" and "B after A" put A where it belongs."""
+        start = self._cursor.at
+        if self._cursor.take(lexicon.BEFORE) is not None:
+            if self._actions:  # "B before A" is B, then A
+                self._actions.append(self._steps(start))
+                return
+            later = self._steps(start)
+            self._link()
+            self._actions += [self._steps(self._cursor.at), later]
+        elif self._cursor.take(lexicon.AFTER) is not None:
+            earlier = self._steps(start)
+            self._actions.insert(max(0, len(self._actions) - 1), earlier)
+        else:
+            self._actions.append(self._steps(start))
+
+    def _steps(self, start: int) -> list[Step]:
+        verb = self._cursor.take(lexicon.VERBS)
+        if verb is None:
+            if not self._verb or not self._goes_on():
+                raise self._reading.not_understood(start)
+            verb = self._verb
+        read: dict[str, Callable[[int], list[Step]]] = {
+            "pick": self._pick,
+            "put": self._put,
+            "push": self._push,
+            "press": self._press,
+            "open": self._open,
+            "close": self._close,
+            "go": self._go,
+            "open the hand": lambda _: [Step(Skill.OPEN_HAND)],
+            "close the hand": lambda _: [Step(Skill.CLOSE_HAND)],
+        }
+        steps = read[verb](start)
+        self._verb = verb
+        times = self._cursor.take(lexicon.TIMES)
+        return steps * int(times) if times is not None else steps
+
+    def _goes_on(self) -> bool:
+        """ "... and the blue cube on the plate", "... then 6 cm to the left": the last verb again."""
+        if self._verb == "go":
+            return self._cursor.peek(lexicon.ABOVE) is not None
+        if self._verb == "push" and (self._cursor.peek(lexicon.TOWARDS) is not None or self._length_ahead()):
+            return True
+        return self._reading.starts_object and self._cursor.word != "it"
+
+    def _pick(self, start: int) -> list[Step]:
         thing = self._object(start)
-        self._skip("up")
+        self._cursor.skip("up")
+        if self._cursor.take(lexicon.ABOVE) is not None:
+            return [Step(Skill.HOLD, thing, Relation.ABOVE, (self._target(start),))]
+        carried = self._cursor.take(lexicon.CARRYING_TO)
+        if carried is not None:
+            return self._placed([thing], Relation(carried), start)
+        self._cursor.skip("to", "by")
         height_m = self._cursor.length_m()
-        self._skip("high", "up")
-        self._grasp(thing)
-        height_cm = programs.LIFT_HEIGHT_CM if height_m is None else round(100 * height_m + 50 * thing.size[2], 1)
-        if height_cm > 50:
-            raise Refusal(f"{self._cursor.quote(start)!r} is higher than the arm lifts", "Lift by at most 45 cm")
-        self._task.stages.append(programs.lift(thing.name, height_cm))
+        self._cursor.skip("high", "up")
+        return [Step(Skill.PICK, thing, length_m=height_m)]
 
-    def _put(self, start: int) -> None:
-        thing = self._object(start)
-        self._skip("down")
-        if self._cursor.take(lexicon.ONTO) is None:
-            raise self._not_understood(start, "where to? Say: put ... on the ...")
-        support = self._object(start, also_last=False)
-        if support.name == thing.name:
-            raise Refusal(f"{self._cursor.quote(start)!r} puts an object on itself", _examples())
-        self._grasp(thing)
-        self._task.involved.add(support.name)
-        self._task.stages += programs.place(thing.name, support.name)
-        self._task.held = None
+    def _put(self, start: int) -> list[Step]:
+        if self._cursor.peek(lexicon.ABOVE) is not None or self._length_ahead():
+            return self._go(start)
+        self._cursor.skip("both")
+        things = [self._object(start)]
+        while self._cursor.word == "and":
+            self._cursor.advance()
+            things.append(self._object(start))
+        self._cursor.skip("down")
+        relation = self._cursor.take(lexicon.RELATIONS)
+        if relation is None:
+            raise self._reading.not_understood(start, "where to? Say: put ... on the ...")
+        if relation == Relation.ABOVE.value:
+            return [Step(Skill.HOLD, thing, Relation.ABOVE, (self._target(start),)) for thing in things]
+        return self._placed(things, Relation(relation), start)
 
-    def _push(self, start: int) -> None:
-        thing = self._object(start)
+    def _placed(self, things: list[str], relation: Relation, start: int) -> list[Step]:
+        on_it = relation is Relation.ON and self._cursor.word == "it"
+        if on_it:
+            return [Step(Skill.PLACE, things[0], relation, (self._top_of_last(start),))]
+        targets = [self._target(start)]
+        if relation is Relation.BETWEEN:
+            if self._cursor.word != "and":
+                raise self._reading.not_understood(start, "between what and what?")
+            self._cursor.advance()
+            targets.append(self._target(start))
+        if relation is Relation.IN and is_flat(targets[0]):
+            relation = Relation.ON
+        return [Step(Skill.PLACE, thing, relation, tuple(targets)) for thing in things]
+
+    def _top_of_last(self, start: int) -> str:
+        """ "on it": what was set down last, when that is all it can mean."""
+        before = self._actions[-1][-1] if self._actions else None
+        alone = before is not None and before.skill is Skill.PLACE and before.relation in (Relation.ON, Relation.IN)
+        if before is None or not alone or before.relation is not Relation.ON:
+            raise self._reading.not_understood(start, "on what?")
+        self._cursor.advance()
+        return before.thing
+
+    def _push(self, start: int) -> list[Step]:
+        length_first = self._length_ahead() or self._cursor.peek(lexicon.TOWARDS) is not None
+        thing = self._reading.last if length_first and self._reading.last else self._object(start)
+        length_m = self._by_length()
+        opened = self._cursor.take(lexicon.OPENED)
+        if opened is not None:
+            return [Step(Skill(opened), thing)]
+        if is_pressed(thing):
+            return [Step(Skill.PRESS, thing)]
         # "push it" alone is away from the robot, as when a person says it.
         direction = self._cursor.take(lexicon.TOWARDS) or "forward"
-        if self._task.held is not None:
-            raise Refusal(f"the hand holds the {self._task.held}: it cannot push", "Put it down first")
-        self._task.stages += programs.push(thing, direction)
-        self._remember(thing.name)
+        length_m = length_m if length_m is not None else self._by_length()
+        return [Step(Skill.PUSH, thing, direction=direction, length_m=length_m)]
 
-    def _grasp(self, thing: Keypoint) -> None:
-        held = self._task.held
-        self._remember(thing.name)
-        if held == thing.name:
-            return
-        if held is not None:
-            raise Refusal(
-                f"the hand holds the {held}: it cannot pick up the {thing.name}", f"Put the {held} down first"
-            )
-        if float(thing.size[:2].min()) >= GRIPPER_OPEN_M:
-            width = 100 * float(thing.size[:2].min())
-            raise Refusal(f"the {thing.name} is {width:.0f} cm wide: the gripper opens 8 cm", "Name a smaller object")
-        self._task.stages.extend(programs.grasp(thing.name))
-        self._task.held = thing.name
-
-    def _remember(self, name: str) -> None:
-        self._task.involved.add(name)
-        self._task.last = name
-
-    # --- keep-outs
-
-    def _avoid(self, start: int) -> None:
+    def _press(self, start: int) -> list[Step]:
         thing = self._object(start)
-        margin = None
-        if self._cursor.word == "by":
-            self._cursor.advance()
-            self._cursor.take(lexicon.AT_LEAST)
-            margin = self._margin(start)
-        self._keep_out(thing, start, margin)
+        if not is_pressed(thing):
+            raise Refusal(f"{self._cursor.quote(start)!r}: the {thing} is not something to press", examples())
+        self._cursor.skip("down")
+        return [Step(Skill.PRESS, thing)]
 
-    def _keep(self, start: int) -> None:
-        self._cursor.take(lexicon.AT_LEAST)
-        margin = self._margin(start)
-        if self._cursor.take(lexicon.AWAY) is None:
-            raise self._not_understood(start, "keep what distance from what? Say: keep 5 cm from the ...")
-        self._keep_out(self._object(start), start, margin)
+    def _open(self, start: int) -> list[Step]:
+        thing = self._object(start)
+        self._cursor.skip("open", "out")
+        return [Step(Skill.OPEN, thing)]
 
-    def _margin(self, start: int) -> float:
-        margin = self._cursor.length_m()
-        if margin is None:
-            raise self._not_understood(start, "a length is missing, e.g. 5 cm")
-        if margin > MAX_MARGIN_M:
-            raise Refusal(
-                f"{self._cursor.quote(start)!r} leaves the arm no room", f"At most {MAX_MARGIN_M * 100:.0f} cm"
-            )
-        return margin
+    def _close(self, start: int) -> list[Step]:
+        return [Step(Skill.CLOSE, self._object(start))]
 
-    def _keep_out(self, thing: Keypoint, start: int, margin_m: float | None) -> None:
-        self._task.keep_outs.append(programs.KeepOut(thing.name, self._cursor.quote(start), margin_m))
+    def _go(self, start: int) -> list[Step]:
+        self._cursor.skip("to", "a", "point", "position", "place", "spot")
+        length_m = self._cursor.length_m()
+        if self._cursor.take(lexicon.ABOVE) is None:
+            raise self._reading.not_understood(start, "where to? Say: move above the ...")
+        target = self._reading.object(start).name
+        return [Step(Skill.MOVE, "", Relation.ABOVE, (target,), length_m=length_m)]
 
-    # --- objects
+    # --- parts of actions
 
-    def _object(self, start: int, *, also_last: bool = True) -> Keypoint:
-        """Read a phrase that names an object and find the one it means."""
-        first = self._cursor.at
-        if self._cursor.word in PRONOUNS and self._task.last is not None and also_last:
-            self._cursor.advance()
-            return self._find(self._task.last)
-        while self._cursor.word in ARTICLES:
-            self._cursor.advance()
-        words = self._object_words()
-        if words == ["it"]:
-            raise Refusal(f"{self._cursor.quote(start)!r}: no object has been named that 'it' could mean", _examples())
-        if not words:
-            raise self._not_understood(start, "which object?")
-        phrase = self._cursor.quote(first)
-        found = candidates(Description(tuple(words)), self._keypoints.points)
-        if not found:
-            seen = ", ".join(self._keypoints.names) or "nothing"
-            raise Refusal(f"there is no {' '.join(words)!r} in the scene", f"Seen: {seen}")
-        if len(found) > 1:
-            raise Refusal(f"{phrase!r} could be {' or '.join(map(repr, found))}", "Say which one")
-        return self._find(found[0])
+    def _object(self, start: int) -> str:
+        """The object that an action is about; from now on it is "it"."""
+        self._reading.last = self._reading.object(start).name
+        return self._reading.last
 
-    def _object_words(self) -> list[str]:
-        """Words up to the next phrase of the grammar; what follows the noun is not part of the object."""
-        scene_words = frozenset(word for name in self._keypoints.names for word in name.lower().split())
-        nouns = set(SHAPES) | ANYTHING | (scene_words - set(COLOURS))
-        words: list[str] = []
-        while not self._cursor.finished and not any(self._cursor.peek(table) for table in _STOPS):
-            if words and words[-1] in nouns and self._cursor.word not in nouns:
-                break
-            if not self._cursor.word.isalpha() or self._cursor.word in ("up", "down", "by"):
-                break
-            words.append(self._cursor.advance())
-        return words
+    def _target(self, start: int) -> str:
+        return self._reading.object(start, pronouns=False).name
 
-    def _find(self, name: str) -> Keypoint:
-        found = self._keypoints.find(name)
-        assert found is not None, name
+    def _by_length(self) -> float | None:
+        self._cursor.skip("by")
+        return self._cursor.length_m()
+
+    def _length_ahead(self) -> bool:
+        at = self._cursor.at
+        found = self._cursor.length_m() is not None
+        self._cursor.at = at
         return found
-
-    def _skip(self, *words: str) -> None:
-        while self._cursor.word in words:
-            self._cursor.advance()
-
-    def _not_understood(self, start: int, hint: str = "") -> Refusal:
-        """Quote the clause from `start` up to the next link."""
-        while not self._cursor.finished and (self._cursor.at == start or self._cursor.peek(lexicon.LINKS) is None):
-            self._cursor.advance()
-        words = self._cursor.quote(start) or self._instruction
-        return Refusal(f"I do not understand {words!r}" + (f" ({hint})" if hint else ""), _examples())
-
-
-def _examples(examples: Sequence[str] = lexicon.EXAMPLES) -> str:
-    return "I understand, for example: " + "; ".join(map(repr, examples))
