@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 from steering.worlds import SPACE, Wish, fan, mode_goal, mode_of, objective, observe
 from torch import Tensor
 
+from vls_steering.core.clocks import ManualClock
 from vls_steering.policies.analytic import GaussianMixture, MixturePolicy
 from vls_steering.rewards.rollout import Rollout, Scene
+from vls_steering.steering.course import make_course
+from vls_steering.steering.deadline import Deadline
 from vls_steering.steering.guide import Estimator, Guided, Unguided
 from vls_steering.steering.initialise import ColdStart
-from vls_steering.steering.sampler import Sampler, Samples, TickNoise
-from vls_steering.steering.settings import GuideSettings, StartSettings
+from vls_steering.steering.noise import TickNoise
+from vls_steering.steering.sampler import Query, Sampler, Samples
+from vls_steering.steering.settings import GuideSettings, SteeringSettings
 from vls_steering.steering.stopwatch import Stopwatch
 
 OBSERVATION = observe(0.0)
@@ -26,17 +30,21 @@ def sample(
     policy: MixturePolicy, guide: Estimator, particles: int, steps: int, stop_late: float = 0.3, eta: float = 0.0
 ) -> Samples:
     """One cold tick."""
-    return Sampler(policy, ColdStart(), StartSettings(), eta).sample(
+    query = Query(
+        stamp_s=0.0,
         encoding=policy.encode([OBSERVATION]),
         anchor=torch.tensor(OBSERVATION.robot.tcp_position, dtype=torch.float32),
-        stamp_s=0.0,
+        objective=None,
+        strength_share=1.0,
         plan=None,
         turned=False,
-        guide=guide,
-        guided_steps=math.ceil(steps * (1.0 - stop_late)),
+        course=make_course([1] * steps),
         noise=TickNoise.draw(3, 0, particles, steps, 16, 4),
-        watch=Stopwatch(),
+        deadline=Deadline(ManualClock(), math.inf),
     )
+    guided_steps = math.ceil(steps * (1.0 - stop_late))
+    sampler = Sampler(policy, ColdStart(), SteeringSettings(eta=eta))
+    return sampler.sample(query, lambda step: guide if step < guided_steps else Unguided(), None, Stopwatch())
 
 
 def guided(stage: Wish, share: float = 1.0, **knobs: object) -> Guided:

@@ -87,9 +87,9 @@ def test_a_program_shows_in_chunk_and_telemetry() -> None:
     assert telemetry.shift_m > 0.0
     assert telemetry.nfe == preset("ours").warm_steps
     assert telemetry.network_rows == telemetry.nfe * preset("ours").particles
-    assert set(telemetry.durations_ms) == {"encode", "denoise", "guide", "select", "total"}
+    assert set(telemetry.durations_ms) == {"encode", "denoise", "guide", "resample", "select", "total"}
     assert (
-        sum(telemetry.durations_ms[key] for key in ("encode", "denoise", "guide", "select"))
+        sum(telemetry.durations_ms[key] for key in ("encode", "denoise", "guide", "resample", "select"))
         <= (telemetry.durations_ms["total"])
     )
 

@@ -87,6 +87,7 @@ class Wish:
     goal: Tensor
     name: str = "wish"
     wall_m: float = math.inf
+    deadline_s: float | None = None
     measured_progress: float = 0.0
     measured_done: bool = False
     measured_ready: bool = True

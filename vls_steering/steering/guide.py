@@ -8,6 +8,7 @@ others there are, and a broken reward on one leaves the others alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,6 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vls_steering.steering.bounds import Bounds
 from vls_steering.steering.objective import Objective
 from vls_steering.steering.settings import GuideSettings
 
@@ -45,68 +47,108 @@ class Unguided:
     def estimate(self, predict: Predict, x: Tensor, alpha: Tensor, sigma: Tensor) -> Estimate:
         with torch.no_grad():
             raw = predict(x)
-        alive = _finite(raw)
-        raw = _keep(raw, alive)
+        alive = finite(raw)
+        raw = keep(raw, alive)
         return Estimate(raw, raw, torch.zeros_like(alpha), alive)
 
 
 class Guided:
-    """The network's word bent by the gradient of the objective."""
+    """The network's word bent by the gradient of the objective.
 
-    def __init__(self, objective: Objective, strength: float, clip_share: float, settings: GuideSettings) -> None:
+    The knobs are those of training-free guidance (TFG, Ye et al. 2024): `rho` through the network, `mu` on the
+    estimate itself, `gamma` smoothing, `n_iter`.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        strength: float,
+        clip_share: float,
+        settings: GuideSettings,
+        nudges: Tensor | None = None,
+    ) -> None:
         """`strength` is the inverse temperature of the reward; `clip_share` scales the permitted shift.
 
         A steep reward saturates the clip at any strength, so a strength that is to fade must shrink both.
+        `nudges` (N, H, A) are standard normal draws for `gamma`, the same for every particle and step.
         """
         space = objective.action_space
         self._objective = objective
         self._strength = strength
-        self._clip_sigma = settings.clip_sigma * clip_share
         self._settings = settings
+        self._mu = settings.mu if settings.mode != "through" else 0.0
+        self._rho = settings.rho if settings.mode != "x0" else 0.0
+        self._nudges = nudges if settings.gamma > 0.0 else None
         gripper = float(settings.gripper)
         self._free = torch.tensor([gripper if dim == "gripper" else 1.0 for dim in space.dims]).to(objective.anchor)
         self._kernel = _smoothing_kernel(space.horizon, settings.smoothing_steps).to(objective.anchor)
-        self._scale_m = space.scale(objective.anchor)
+        self._bounds = Bounds(settings.clip_sigma * clip_share, settings.trust_m, space.scale(objective.anchor))
 
     def estimate(self, predict: Predict, x: Tensor, alpha: Tensor, sigma: Tensor) -> Estimate:
-        raw, score, slope, pull = self._gradient(predict, x)
-        alive = _finite(raw) & _finite(score) & _finite(slope) & _finite(pull)
-        raw, score = _keep(raw, _finite(raw)), _keep(score, alive)
-        slope, pull = _keep(slope, alive), _keep(pull, alive)
+        raw, score, slope, pull = self._look(predict, x, sigma)
+        alive = finite(raw) & finite(score) & finite(slope) & finite(pull)
+        raw, score = keep(raw, finite(raw)), keep(score, alive)
+        shift = self._shift(raw, score, keep(slope, alive), keep(pull, alive), alpha, sigma)
+        for _ in range(self._settings.n_iter - 1):
+            score, slope = self._slope(raw + shift, sigma)
+            further = finite(score) & finite(slope)
+            score, slope = keep(score, further), keep(slope, further)
+            more = self._shift(raw + shift, score, slope, self._spread(slope), alpha, sigma)
+            shift, alive = self._bounds.within(shift + more, sigma), alive & further
+        return Estimate(raw, raw + shift, self._bounds.metres(shift), alive)
 
-        shift = (self._strength * sigma.square() / alpha)[:, None, None] * pull * self._free
-        if self._settings.damping == "curvature":
-            shift = self._damped(raw, shift, score, slope, alpha, sigma)
-        shift = self._share(shift, sigma)[:, None, None] * shift
-        return Estimate(raw, raw + shift, self._metres(shift), alive)
-
-    def _gradient(self, predict: Predict, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _look(self, predict: Predict, x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Estimate (K, H, A), reward (K,), its gradient on the estimate, and the direction of the shift."""
+        if self._rho == 0.0:
+            with torch.no_grad():
+                raw = predict(x).detach()
+            score, slope = self._slope(raw, sigma)
+            return raw, score, slope, self._spread(slope)
         with torch.enable_grad():
-            if self._settings.mode == "through":
-                noisy = x.detach().requires_grad_()
-                raw = predict(noisy)
-                score = self._objective.score(raw)
-                slope, pull = _gradients(score, raw, noisy)
-            else:
-                with torch.no_grad():
-                    estimate = predict(x)
-                raw = estimate.detach().requires_grad_()
-                score = self._objective.score(raw)
-                (slope,) = _gradients(score, raw)
-                # Without the Jacobian one step could be torn out of the chunk: spread the pull over its
-                # neighbours, CHOMP's covariant gradient (Ratliff et al. 2009).  A gripper switches, it has none.
-                pull = torch.cat([self._kernel @ slope[..., :3], slope[..., 3:]], dim=-1)
+            noisy = x.detach().requires_grad_()
+            raw = predict(noisy)
+            score = self._score(raw, sigma)
+            slope, through = _gradients(score, raw, noisy)
+        pull = self._rho * through
+        if self._mu > 0.0:
+            pull = pull + self._spread(slope)
         return raw.detach(), score.detach(), slope, pull
 
-    def _share(self, shift: Tensor, sigma: Tensor) -> Tensor:
-        """Share of the shift, (K,) in [0, 1], that clip and trust region let through."""
-        reach = _reach(shift)
-        by_noise = self._clip_sigma * sigma / reach.clamp_min(_TINY)
-        by_metres = self._settings.trust_m / self._metres(shift).clamp_min(_TINY)
-        return torch.minimum(by_noise, by_metres).clamp(max=1.0)
+    def _slope(self, clean: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Reward (K,) and its gradient (K, H, A) on clean chunks."""
+        with torch.enable_grad():
+            clean = clean.detach().requires_grad_()
+            score = self._score(clean, sigma)
+            (slope,) = _gradients(score, clean)
+        return score.detach(), slope
 
-    def _damped(self, raw: Tensor, shift: Tensor, score: Tensor, slope: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def _score(self, clean: Tensor, sigma: Tensor) -> Tensor:
+        """Reward (K,); with `gamma` of a chunk blurred by gamma * sigma: log E exp(strength r) / strength."""
+        if self._nudges is None:
+            return self._objective.score(clean)
+        blurred = clean + self._settings.gamma * sigma[:, None, None] * self._nudges[:, None]
+        scores = self._objective.score(blurred.flatten(0, 1)).view(len(self._nudges), -1)
+        strength = max(self._strength, _TINY)
+        return ((strength * scores).logsumexp(dim=0) - math.log(len(self._nudges))) / strength
+
+    def _spread(self, slope: Tensor) -> Tensor:
+        """The pull on the estimate itself, spread along the chunk.
+
+        Without the Jacobian one step could be torn out of the chunk: spread the pull over its neighbours,
+        CHOMP's covariant gradient (Ratliff et al. 2009).  A gripper switches, it has no neighbours.
+        """
+        return self._mu * torch.cat([self._kernel @ slope[..., :3], slope[..., 3:]], dim=-1)
+
+    def _shift(self, clean: Tensor, score: Tensor, slope: Tensor, pull: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """(K, H, A), damped and within bounds."""
+        shift = (self._strength * sigma.square() / alpha)[:, None, None] * pull * self._free
+        if self._settings.damping == "curvature":
+            shift = self._damped(clean, shift, score, slope, alpha, sigma)
+        return self._bounds.within(shift, sigma)
+
+    def _damped(
+        self, clean: Tensor, shift: Tensor, score: Tensor, slope: Tensor, alpha: Tensor, sigma: Tensor
+    ) -> Tensor:
         """The shift times 1 / (1 + beta V): what is left of a pull of curvature beta when the prior resists.
 
         V is the variance of the clean chunk given the noisy one inside a mode; beta comes from one more
@@ -116,20 +158,26 @@ class Guided:
         """
         data = self._settings.mode_std**2
         variance = data * sigma.square() / (alpha.square() * data + sigma.square())
-        probe = self._share(shift, sigma)[:, None, None] * shift
+        probe = self._bounds.within(shift, sigma)
         with torch.no_grad():
-            reached = self._objective.score(raw + probe)
+            reached = self._score(clean + probe, sigma)
         shortfall = (slope * probe).sum(dim=(1, 2)) - (reached - score)
         curvature = 2.0 * shortfall / probe.square().sum(dim=(1, 2)).clamp_min(_TINY)
         factor = 1.0 / (1.0 + self._strength * variance * curvature.clamp_min(0.0))
         return torch.where(torch.isfinite(reached), factor, torch.zeros_like(factor))[:, None, None] * shift
 
-    def _metres(self, shift: Tensor) -> Tensor:
-        """Largest displacement of a step, (K,) m."""
-        return _reach(shift[..., :3] * self._scale_m)
-
 
 _TINY = 1e-12
+
+
+def finite(value: Tensor) -> Tensor:
+    """Particles whose value is a number throughout, (K, ...) -> (K,) bool."""
+    return torch.isfinite(value.reshape(len(value), -1)).all(dim=1)
+
+
+def keep(value: Tensor, alive: Tensor) -> Tensor:
+    """Zeros for the particles that are not alive."""
+    return torch.where(alive.view(-1, *[1] * (value.dim() - 1)), value, torch.zeros_like(value))
 
 
 def _gradients(score: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -140,21 +188,6 @@ def _gradients(score: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
     return tuple(
         torch.zeros_like(value) if gradient is None else gradient for value, gradient in zip(inputs, found, strict=True)
     )
-
-
-def _reach(shift: Tensor) -> Tensor:
-    """Length of the longest row, (K, H, D) -> (K,)."""
-    return shift.square().sum(dim=2).amax(dim=1).sqrt()
-
-
-def _finite(value: Tensor) -> Tensor:
-    """(K, ...) -> (K,) bool."""
-    return torch.isfinite(value.reshape(len(value), -1)).all(dim=1)
-
-
-def _keep(value: Tensor, alive: Tensor) -> Tensor:
-    """Zeros for the particles that are not alive."""
-    return torch.where(alive.view(-1, *[1] * (value.dim() - 1)), value, torch.zeros_like(value))
 
 
 def _smoothing_kernel(horizon: int, correlation_steps: float) -> Tensor:

@@ -12,6 +12,7 @@ from vls_steering.rewards.rollout import Rollout
 
 Judge = Callable[[Rollout], Tensor]  # K chunks -> (K,)
 
+_MOST_GROUPS = 16
 # What somebody else's reward may raise on a chunk that it did not foresee.
 _FAULTS = (VlsError, ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -19,20 +20,28 @@ _FAULTS = (VlsError, ArithmeticError, AssertionError, AttributeError, LookupErro
 def isolated(judge: Judge, rollout: Rollout) -> Tensor:
     """Verdicts (K,), NaN for particles on which `judge` raises or gives no (1,) tensor.
 
-    Without a fault this is one call.  After one, each particle is judged alone to find the broken ones, and
-    all once more with a sound chunk in the place of each broken one: same shapes, same operations, so that
-    the others get what they would have got, to the last bit.  Raises VlsError when no particle can be judged.
+    Without a fault this is one call.  After one, the broken ones are found by halving, and all are judged once
+    more with a sound chunk in the place of each broken one: same shapes, same operations, so that the others
+    get what they would have got, to the last bit.  Raises VlsError when no particle can be judged.
     """
     try:
         return _verdicts(judge, rollout)
     except _FAULTS as error:
-        sound = [particle for particle in range(len(rollout.tcp)) if _judges(judge, _only(rollout, particle))]
-        if not sound:
+        broken = _broken(judge, rollout)
+        if bool(broken.all()):
             raise _hopeless(error) from error
-    broken = torch.ones(len(rollout.tcp), dtype=torch.bool, device=rollout.tcp.device)
-    broken[sound] = False
-    verdicts = _verdicts(judge, _replaced(rollout, broken, sound[0]))
+    verdicts = _verdicts(judge, _replaced(rollout, broken, int(broken.long().argmin())))
     return torch.where(broken, torch.full_like(verdicts, torch.nan), verdicts)
+
+
+def _broken(judge: Judge, rollout: Rollout) -> Tensor:
+    """(K,) bool; where more than `_MOST_GROUPS` groups fail, all that is in them counts as broken."""
+    everybody = torch.arange(len(rollout.tcp), device=rollout.tcp.device)
+    groups = [everybody]
+    while len(groups) <= _MOST_GROUPS and any(len(group) > 1 for group in groups):
+        halves = [half for group in groups for half in group.tensor_split(min(2, len(group)))]
+        groups = [half for half in halves if not _judges(judge, _subset(rollout, half))]
+    return torch.isin(everybody, torch.cat([everybody[:0], *groups]))
 
 
 def _verdicts(judge: Judge, rollout: Rollout) -> Tensor:
@@ -51,9 +60,8 @@ def _judges(judge: Judge, rollout: Rollout) -> bool:
     return True
 
 
-def _only(rollout: Rollout, particle: int) -> Rollout:
-    row = slice(particle, particle + 1)
-    return Rollout(rollout.tcp[row], rollout.gripper_width[row], rollout.times_s)
+def _subset(rollout: Rollout, particles: Tensor) -> Rollout:
+    return Rollout(rollout.tcp[particles], rollout.gripper_width[particles], rollout.times_s)
 
 
 def _replaced(rollout: Rollout, broken: Tensor, sound: int) -> Rollout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,17 +17,6 @@ class LevelPlan:
 
     levels: Tensor
 
-    @property
-    def steps(self) -> int:
-        return int(self.levels.shape[1]) - 1
-
-    def restarted(self, column: int, particles: Tensor, start: Tensor) -> LevelPlan:
-        """Particles marked in `particles` (K,) go from `start` (K,) to 0 over the steps after `column`."""
-        rest = descend(start, self.steps - column - 1).levels
-        levels = self.levels.clone()
-        levels[:, column + 1 :] = torch.where(particles[:, None], rest, levels[:, column + 1 :])
-        return LevelPlan(levels)
-
 
 def descend(start: Tensor, steps: int) -> LevelPlan:
     """Evenly spaced levels from `start` (K,) to 0 in `steps` steps."""
@@ -37,6 +27,13 @@ def descend(start: Tensor, steps: int) -> LevelPlan:
 def noised(clean: Tensor, level: Tensor, schedule: NoiseSchedule, noise: Tensor) -> Tensor:
     """`alpha * clean + sigma * noise` with a level (K,) per particle; (K, H, A)."""
     return _per_particle(schedule.alpha(level)) * clean + _per_particle(schedule.sigma(level)) * noise
+
+
+def renoised(x: Tensor, level: Tensor, higher: Tensor, schedule: NoiseSchedule, noise: Tensor) -> Tensor:
+    """The forward process: x (K, H, A) with the marginal of `level` (K,) gets that of `higher` (K,)."""
+    keep = schedule.alpha(higher) / schedule.alpha(level)
+    fresh = (schedule.sigma(higher).square() - (keep * schedule.sigma(level)).square()).clamp_min(0.0).sqrt()
+    return _per_particle(keep) * x + _per_particle(fresh) * noise
 
 
 def denoise_step(
@@ -53,6 +50,13 @@ def denoise_step(
     fresh = eta * next_sigma * (1.0 - (alpha * next_sigma / (next_alpha * sigma)).square()).clamp_min(0.0).sqrt()
     kept = (next_sigma.square() - fresh.square()).clamp_min(0.0).sqrt()
     return next_alpha * clean + kept * noise_estimate + fresh * noise
+
+
+def jittered(x: Tensor, clean: Tensor, level: Tensor, schedule: NoiseSchedule, share: float, noise: Tensor) -> Tensor:
+    """`x` (K, H, A) with a share of its noise replaced by fresh noise of the same variance; the level stays."""
+    alpha, sigma = _per_particle(schedule.alpha(level)), _per_particle(schedule.sigma(level))
+    kept = math.sqrt(1.0 - share**2)
+    return alpha * clean + kept * (x - alpha * clean) + share * sigma * noise
 
 
 def _per_particle(value: Tensor) -> Tensor:

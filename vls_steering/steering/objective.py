@@ -20,6 +20,11 @@ class StageReward(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def deadline_s(self) -> float | None:
+        """Seconds that the stage may take; None = any time."""
+        ...
+
     def score(self, rollout: Rollout, scene: Scene) -> Tensor:
         """Smooth, differentiable, higher is better; (K,)."""
         ...

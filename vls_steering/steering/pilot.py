@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 
 from vls_steering.core.arrays import FloatArray
+from vls_steering.core.clocks import Clock, MonotonicClock
 from vls_steering.core.errors import VlsError
 from vls_steering.core.types import ActionChunk, ChunkSource, Observation
 from vls_steering.policies.base import FrozenPolicy
 from vls_steering.rewards.rollout import Scene
 from vls_steering.steering.chunks import hold_chunk, motion_chunk, opened_at
+from vls_steering.steering.deadline import Deadline
 from vls_steering.steering.initialise import Plan
+from vls_steering.steering.noise import TickNoise
 from vls_steering.steering.objective import Objective, Program
-from vls_steering.steering.planner import Outcome, Planner, Query
-from vls_steering.steering.sampler import TickNoise
+from vls_steering.steering.planner import Outcome, OutOfTime, Planner
+from vls_steering.steering.sampler import Query
 from vls_steering.steering.settings import SteeringSettings
 from vls_steering.steering.stages import StageMachine, StageStatus
 from vls_steering.steering.stall import StallWatch
@@ -36,11 +39,13 @@ _NO_PROGRAM = StageStatus(index=0, progress=0.0, turned=False, finished=False)
 class Pilot:
     """Steers one frozen policy with one reward program at a time.
 
-    Every tick is a function of the seed, the tick number, the observations since the reset and the
-    program: a run replays.
+    Every tick is a function of the seed, the tick number, the observations and delays since the reset and the
+    program: a run replays, unless a deadline cuts ticks short.
     """
 
-    def __init__(self, policy: FrozenPolicy, settings: SteeringSettings, seed: int) -> None:
+    def __init__(self, policy: FrozenPolicy, settings: SteeringSettings, seed: int, clock: Clock | None = None) -> None:
+        """`clock` is what `deadline_ms` is measured with; the host's monotonic one when there is none."""
+        self._clock = clock or MonotonicClock()
         self._policy = policy
         self._settings = settings
         self._seed = seed
@@ -58,6 +63,7 @@ class Pilot:
         """Forget plan, observations, stage and tick number; the program stays and starts over."""
         self._tick = 0
         self._steered = 0
+        self._cut_short = 0
         self._plan: Plan | None = None
         self._executed: ActionChunk | None = None
         self._recovery = 0
@@ -70,24 +76,32 @@ class Pilot:
         """Every stage of the program is done."""
         return self._stages is not None and self._stages.finished
 
-    def tick(self, observation: Observation) -> TickResult:
+    def tick(self, observation: Observation, delay_s: float = 0.0) -> TickResult:
         """Plan from one observation.
+
+        `delay_s` is how long after the observation the chunk will arrive at the executor: until then the arm
+        follows the last one, so that much of the chunk is clamped to it.  A robot hands in the 95th percentile of
+        what its ticks took (`LatencyEstimate`); where the world waits for the sampler it is 0.
 
         A hold is an answer, not an error: the chunk's source says so and `telemetry.reason` why.
         """
         watch = Stopwatch()
+        deadline = Deadline(self._clock, 1e-3 * self._settings.deadline_ms or math.inf)
         self._remember(observation)
         status = self._stages.update(observation) if self._stages is not None else _NO_PROGRAM
         turned, self._turned = self._turned or status.turned, False
         if self._stall.stalled(observation) and not status.finished:
             self._plan, status = None, replace(status, event=status.event or "stalled: starting from noise")
+        if status.overdue and status.event:
+            # What it has been doing does not get it done.
+            self._plan = None
         if turned or self._plan is None:
             self._recovery = self._settings.recovery_ticks
         outcome: Outcome | None = None
         reason = "the program is finished" if status.finished else ""
         if not reason:
             try:
-                outcome = self._plan_motion(observation, status, turned, watch)
+                outcome = self._plan_motion(observation, status, turned, delay_s, deadline, watch)
             except VlsError as error:
                 reason = str(error)
         if outcome is not None and outcome.selection.chosen is None:
@@ -104,13 +118,21 @@ class Pilot:
             self._plan = self._executed = None
         self._history.append(observation)
 
-    def _plan_motion(self, observation: Observation, status: StageStatus, turned: bool, watch: Stopwatch) -> Outcome:
+    def _plan_motion(
+        self,
+        observation: Observation,
+        status: StageStatus,
+        turned: bool,
+        delay_s: float,
+        deadline: Deadline,
+        watch: Stopwatch,
+    ) -> Outcome:
         with watch.section("encode"):
             encoding = self._policy.encode(tuple(self._history))
         anchor = torch.tensor(observation.robot.tcp_position, dtype=encoding.dtype, device=encoding.device)
         space, settings = self._policy.action_space, self._settings
         warm = settings.start.mode == "warm" and self._plan is not None and not turned and self._recovery == 0
-        steps = settings.warm_steps if warm else settings.cold_steps
+        course = self._planner.course(settings.warm_steps if warm else settings.cold_steps)
         query = Query(
             stamp_s=observation.stamp_s,
             encoding=encoding,
@@ -119,10 +141,19 @@ class Pilot:
             strength_share=strength_share(status.progress, settings.strength),
             plan=self._plan,
             turned=turned,
-            steps=steps,
-            noise=TickNoise.draw(self._seed, self._tick, settings.particles, steps, space.horizon, space.size),
+            course=course,
+            noise=TickNoise.draw(self._seed, self._tick, settings.count, len(course.moves), space.horizon, space.size),
+            deadline=deadline,
+            delay_s=delay_s,
         )
-        outcome = self._planner.plan(query, watch)
+        try:
+            outcome = self._planner.plan(query, watch)
+        except OutOfTime:
+            self._cut_short += 1
+            raise
+        self._cut_short += bool(outcome.samples.late)
+        if outcome.samples.steps == 0 and outcome.selection.chosen is not None:
+            return outcome  # the plan goes on, with all its lineages
         self._recovery = max(self._recovery - 1, 0)
         self._plan = None
         if outcome.selection.chosen is not None:
@@ -176,10 +207,17 @@ class Pilot:
             strength=strength_share(status.progress, self._settings.strength) if guided else 0.0,
             steered=chunk.source is ChunkSource.STEERED,
             share_steered=self._steered / (self._tick + 1),
-            reason=reason or status.event,
+            overdue=status.overdue,
+            cut_short=self._cut_short,
+            reason="; ".join(part for part in (reason, *self._remarks(status, outcome)) if part),
             durations_ms=watch.durations_ms(*SECTIONS),
             **_figures(outcome),
         )
+
+    def _remarks(self, status: StageStatus, outcome: Outcome | None) -> tuple[str, ...]:
+        """What else is worth saying about this tick."""
+        late = outcome.samples.late if outcome is not None else ""
+        return status.event, late, self._planner.notice if self._tick == 0 else ""
 
 
 class _Figures(TypedDict):
@@ -191,6 +229,9 @@ class _Figures(TypedDict):
     shift_m: float
     warm: bool
     jumped: int
+    resamples: int
+    ess: float
+    frozen: int
     admissible: int
     best_score: float
     margin: float
@@ -208,6 +249,9 @@ def _figures(outcome: Outcome | None) -> _Figures:
             shift_m=0.0,
             warm=False,
             jumped=0,
+            resamples=0,
+            ess=0.0,
+            frozen=0,
             admissible=0,
             best_score=best_score,
             margin=0.0,
@@ -221,8 +265,11 @@ def _figures(outcome: Outcome | None) -> _Figures:
         network_rows=samples.steps * len(samples.level),
         levels=_array(samples.level),
         shift_m=float(samples.shift_m.mean()),
-        warm=bool(samples.start.warm.any()),
+        warm=samples.warm,
         jumped=samples.jumped,
+        resamples=samples.resamples,
+        ess=samples.ess,
+        frozen=samples.frozen,
         admissible=len(selection.order),
         best_score=best_score,
         margin=selection.margin,

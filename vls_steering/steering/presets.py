@@ -5,11 +5,22 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from vls_steering.core.errors import ConfigurationError
-from vls_steering.steering.settings import GuideSettings, StartSettings, SteeringSettings
+from vls_steering.steering.settings import (
+    DiversitySettings,
+    GuideSettings,
+    ResampleSettings,
+    SelectSettings,
+    StallSettings,
+    StartSettings,
+    SteeringSettings,
+    StrengthSettings,
+)
 
 _UNGUIDED = GuideSettings(mode="off")
 _COLD = StartSettings(mode="cold", scouts=0)
 _ONE_LINEAGE = StartSettings(scouts=0)
+_NEVER_STALLED = StallSettings(after_s=60.0)
+_PAPERS_STRENGTH = StrengthSettings(maximum=80.0, slope=25.0, midpoint=0.75, floor=0.0)
 
 PRESETS = MappingProxyType(
     {
@@ -22,6 +33,58 @@ PRESETS = MappingProxyType(
         # The reward only bends.
         "gradient_only": SteeringSettings(particles=1, start=_ONE_LINEAGE),
         "ours": SteeringSettings(),
+        # What warm starts save: the same, every tick from noise, in 1 + 3 times the steps.
+        "ours_cold": SteeringSettings(start=_COLD, warm_steps=16, cold_steps=16),
+        # VLS as the paper means it (arXiv 2602.03973): particles kept apart by a kernel while it is open where they
+        # will end, then the gradient on the clean estimate with repeated visits to each level (its MCMC steps),
+        # Feynman-Kac resampling, strength falling with progress.  At 20 steps that is 62 evaluations a tick.
+        "vls": SteeringSettings(
+            particles=10,
+            cold_steps=20,
+            eta=1.0,
+            recovery_ticks=0,
+            start=_COLD,
+            stall=_NEVER_STALLED,
+            guide=GuideSettings(start=0.3, stop_late=0.0, damping="none", n_recur=4, gripper=False),
+            diversity=DiversitySettings(kernel="rbf", until=0.3),
+            resample=ResampleSettings(potential="diff", start=0.3, every=2),
+            strength=_PAPERS_STRENGTH,
+        ),
+        # VLS as its released code behaves: `released.py` says what that is.  The number of visits is ignored there.
+        "vls_released": SteeringSettings(
+            particles=10,
+            cold_steps=100,
+            eta=1.0,
+            recovery_ticks=0,
+            start=_COLD,
+            stall=_NEVER_STALLED,
+            guide=GuideSettings(mode="noisy", start=0.29, stop_late=0.0, gripper=False, estimate_limit=3.0),
+            diversity=DiversitySettings(kernel="inverse_distance", strength=20.0, until=0.29),
+            resample=ResampleSettings(
+                potential="max",
+                tilt="fixed",
+                inverse_temperature=10.0,
+                start=0.29,
+                every=5,
+                scheme="multinomial",
+                elites=0,
+                carry=0.0,
+                judged="noisy",
+                jitter=0.0,
+            ),
+            select=SelectSettings(choose="memory", gate_s=0.0, lineage_margin=0.0),
+            strength=_PAPERS_STRENGTH,
+        ),
+        # RTI-DP (arXiv 2508.05396): one lineage, few steps from its own last chunk, no reward, no second thoughts.
+        "rti": SteeringSettings(
+            particles=1,
+            warm_steps=2,
+            cold_steps=20,
+            recovery_ticks=0,
+            guide=_UNGUIDED,
+            start=StartSettings(scouts=0, jump_raise=100.0, jump_cold=100.0),
+            stall=_NEVER_STALLED,
+        ),
     }
 )
 

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vls_steering.steering.noise import Stream, TickNoise
 from vls_steering.steering.settings import SelectSettings
 
 
@@ -23,6 +24,7 @@ class Candidates:
     admissible: Tensor  # (K,) bool
     reward: Tensor  # (K,), smooth reward of the stage; zeros when there is no program
     committed: Tensor | None = None  # (H', 3) m, what is left of the executed chunk, at the same first steps
+    memory: Tensor | None = None  # (K,), the resampler's record of the rewards
 
     def velocity(self) -> Tensor:
         """(K, H, 3) m/s, the first step seen from the measured TCP."""
@@ -106,28 +108,52 @@ class Selection:
 
 
 class Selector:
-    """Weighted scorers, each standardised inside the admissible set, then the lineage margin."""
+    """Weighted scorers, each standardised inside the admissible set, then the lineage margin.
+
+    With a temperature T the choice is drawn with probability exp(score / T): what wins by a hair among many
+    candidates wins by luck or by a flaw of the reward, so the best of more is not always better (V-GPS).
+    """
 
     def __init__(self, scorers: Sequence[tuple[Scorer, float]], settings: SelectSettings) -> None:
         self._scorers = [(scorer, weight) for scorer, weight in scorers if weight > 0.0]
         self._combine = by_rank if settings.combine == "rank" else by_zscore
         self._margin = settings.lineage_margin
+        self._temperature = settings.temperature
+        self._by_memory = settings.choose == "memory"
 
-    def select(self, candidates: Candidates, incumbent: int | None) -> Selection:
-        """`incumbent` is the particle that continues the executed chunk; None lets the best score win."""
+    def select(self, candidates: Candidates, incumbent: int | None, draw: Tensor | None = None) -> Selection:
+        """`incumbent` is the particle that continues the executed chunk; None lets the best score win.
+
+        `draw` (K,) are the standard Gumbel numbers of a choice with a temperature.
+        """
         ok = candidates.admissible
-        total = torch.zeros(len(ok), dtype=candidates.tcp.dtype, device=candidates.tcp.device)
-        for scorer, weight in self._scorers:
-            total = total + weight * self._combine(scorer.score(candidates), ok, scorer.resolution)
-        total = torch.where(ok, total, torch.full_like(total, -torch.inf))
+        total = self._total(candidates)
         order = torch.argsort(total, descending=True, stable=True)[: int(ok.sum())]
         if len(order) == 0:
             return Selection(None, total, 0.0, order)
         chosen = int(order[0])
+        if draw is not None:
+            chosen = int((total / self._temperature + draw.to(total)).argmax())
         if incumbent is not None and bool(ok[incumbent]) and float(total[chosen] - total[incumbent]) < self._margin:
             chosen = incumbent
         margin = float(total[chosen] - total[order].median())
         return Selection(chosen, total, margin, torch.cat([order.new_tensor([chosen]), order[order != chosen]]))
+
+    def _total(self, candidates: Candidates) -> Tensor:
+        """Combined score (K,), -inf for those that are out."""
+        ok = candidates.admissible
+        total = torch.zeros(len(ok), dtype=candidates.tcp.dtype, device=candidates.tcp.device)
+        if self._by_memory and candidates.memory is not None:
+            total = candidates.memory.to(total).nan_to_num(neginf=0.0)  # nobody looked: the first one
+        else:
+            for scorer, weight in self._scorers:
+                total = total + weight * self._combine(scorer.score(candidates), ok, scorer.resolution)
+        return torch.where(ok, total, torch.full_like(total, -torch.inf))
+
+
+def gumbel(noise: TickNoise, count: int) -> Tensor:
+    """(count,) standard Gumbel numbers: adding them to log probabilities and taking the largest draws from those."""
+    return -torch.log(-torch.log(noise.uniform(Stream.SELECT, 0, count).clamp(1e-12, 1.0 - 1e-12)))
 
 
 def standard_scorers(settings: SelectSettings) -> tuple[tuple[Scorer, float], ...]:

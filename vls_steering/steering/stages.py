@@ -20,6 +20,7 @@ class StageStatus:
     turned: bool  # another stage is current than at the observation before
     finished: bool
     event: str = ""  # what changed, in words
+    overdue: bool = False  # the stage has had more time than the program gives it
 
 
 class StageMachine:
@@ -27,7 +28,8 @@ class StageMachine:
 
     A flicker of `done` restarts the dwell only if progress falls below `leave` as well.  A stage that is
     not `ready` for `lost_dwell_s` (the object slipped out of the hand) makes the nearest earlier stage that
-    is ready current again.  Nothing else goes back: a keypoint missing for a moment costs nothing.
+    is ready current again.  Nothing else goes back: a keypoint missing for a moment costs nothing.  A stage
+    that outlives its `deadline_s` stays current, because its aim still stands, and says so.
     """
 
     def __init__(self, stages: Sequence[StageReward], settings: StageSettings) -> None:
@@ -37,6 +39,8 @@ class StageMachine:
         self._progress = 0.0
         self._done_since: float | None = None
         self._lost_since: float | None = None
+        self._began_s: float | None = None
+        self._overdue = False
         self._finished = False
 
     @property
@@ -60,13 +64,15 @@ class StageMachine:
         except StreamFault:
             # An object is not among the keypoints: nothing is known, so nothing changes.
             event = ""
-        return StageStatus(self._index, self._progress, self._index != before, self._finished, event)
+        event = event or self._expire(observation.stamp_s)
+        return StageStatus(self._index, self._progress, self._index != before, self._finished, event, self._overdue)
 
     def _step(self, observation: Observation) -> str:
         self._progress = self.stage.progress(observation)
         event = self._retreat(observation) or self._advance(observation)
         if event:
             self._done_since = self._lost_since = None
+            self._began_s, self._overdue = observation.stamp_s, False
             self._progress = self.stage.progress(observation)
         return event
 
@@ -96,6 +102,16 @@ class StageMachine:
         while self._index > 0 and not self.stage.ready(observation):
             self._index -= 1
         return f"lost: back to {self.stage.name}"
+
+    def _expire(self, now_s: float) -> str:
+        """Says so once."""
+        if self._began_s is None:
+            self._began_s = now_s
+        deadline_s = self.stage.deadline_s
+        if self._finished or self._overdue or deadline_s is None or now_s - self._began_s <= deadline_s:
+            return ""
+        self._overdue = True
+        return f"out of time: {self.stage.name} may take {deadline_s:g} s"
 
 
 def _lasted(since_s: float | None, now_s: float, dwell_s: float) -> bool:

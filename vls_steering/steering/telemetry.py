@@ -9,7 +9,7 @@ import numpy as np
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import ActionChunk
 
-SECTIONS = ("encode", "denoise", "guide", "select")
+SECTIONS = ("encode", "denoise", "guide", "resample", "select")
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,17 @@ class Telemetry:
     share_steered: float  # of the ticks since the reset
     warm: bool  # some particle started from its last chunk
     jumped: int  # particles restarted because the observation contradicted their plan
+    resamples: int  # times that the particles were redrawn
+    ess: float  # smallest effective sample size before redrawing, in particles; K when nobody looked
+    frozen: int  # first steps of the chunk that are the committed chunk's
     admissible: int  # candidates that are finite and safe
     best_score: float  # reward of the chosen candidate; NaN when there is none
     margin: float  # combined score of the chosen candidate less the median of the admissible ones
     safety_m: float  # m, exact safety robustness of the chosen candidate; +inf without safety terms
-    reason: str  # why the chunk is a hold, else what happened to the stage; empty on an ordinary tick
-    durations_ms: dict[str, float]  # encode, denoise, guide, select, total
+    overdue: bool  # the current stage has run out of the time that the program gives it
+    cut_short: int  # ticks since the reset that their deadline ended before the last step
+    reason: str  # why the chunk is a hold, else what happened to the stage or the tick; empty on an ordinary tick
+    durations_ms: dict[str, float]  # encode, denoise, guide, resample, select, total
 
 
 @dataclass(frozen=True)
