@@ -18,30 +18,37 @@ _TINY = 1e-12
 
 
 def remembered(potential: str, memory: Tensor, reward: Tensor) -> Tensor:
-    """What a particle keeps of its rewards (K,): the best (max), their sum, or the present one (diff, rt)."""
+    """What a particle keeps of its rewards after a look, (K,): the best, their sum, the last one.
+
+    With `diff` it keeps the one that it was last paid for, so a look alone changes nothing.
+    """
     if potential == "max":
         return torch.maximum(memory, reward)
     if potential == "sum":
         return torch.where(torch.isneginf(memory), reward, memory + reward)
-    return reward
+    return memory if potential == "diff" else reward
 
 
 def log_weights(swarm: Swarm, reward: Tensor, lands: bool, settings: ResampleSettings) -> tuple[Tensor, Tensor]:
     """Log weight (K,), -inf for the dead, and inverse temperature (K,) of particles that have just got `reward` (K,).
 
-    With inverse temperature b and S the log of the potentials that were paid out:
+    With inverse temperature b, S the log of all that was paid out and W what was earned and not paid out:
 
-        diff            b r - S           every look telescopes to exp(b r)
-        max, sum, rt    W + b memory      W what was earned and not paid out
-        at the end      b r - S           the final correction: whatever the way there, the law is exp(b r)
+        diff               b (r - r_paid)     telescopes to exp(b r)
+        max, sum, rt       W + b memory
+        max, sum at last   b r - S            the final correction: whatever the way there, the law is exp(b r)
+
+    A tempered b is found anew at every look, such that the reward's scale does not matter; the law is then that
+    of the last b up to what the b's before it differed.
     """
-    corrected = settings.potential == "diff" or lands
-    value = reward if corrected else swarm.memory
-    base = -swarm.spent if corrected else settings.carry * swarm.log_weight
+    corrected = lands and settings.potential in ("max", "sum")
+    base, value, lowest = settings.carry * swarm.log_weight, swarm.memory, 0.0
+    if corrected:
+        base, value, lowest = -swarm.spent, reward, float(swarm.tilt.max())
+    elif settings.potential == "diff":
+        base, value = torch.zeros_like(reward), reward - swarm.memory.nan_to_num(neginf=0.0)
     alive, inverse_temperature = swarm.alive, settings.inverse_temperature
     if settings.tilt == "tempered":
-        # Tempering goes one way: what has been paid out at one temperature is not taken back at a higher one.
-        lowest = float(swarm.tilt.max()) if settings.potential == "diff" else 0.0
         inverse_temperature = tempered(base[alive], value[alive], lowest, settings.ess_target * int(alive.sum()))
     weight = torch.where(alive, base + inverse_temperature * value, -torch.inf)
     return weight, torch.full_like(weight, inverse_temperature)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from types import MappingProxyType
+from typing import Any
 
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.steering.settings import (
     DiversitySettings,
     GuideSettings,
+    MutationSettings,
     ResampleSettings,
     SelectSettings,
     StallSettings,
@@ -21,6 +23,20 @@ _COLD = StartSettings(mode="cold", scouts=0)
 _ONE_LINEAGE = StartSettings(scouts=0)
 _NEVER_STALLED = StallSettings(after_s=60.0)
 _PAPERS_STRENGTH = StrengthSettings(maximum=80.0, slope=25.0, midpoint=0.75, floor=0.0)
+
+
+def _gradient_method(**knobs: Any) -> SteeringSettings:
+    """A gradient method of the literature: ancestral steps from noise, undamped, nothing spread along the chunk."""
+    return SteeringSettings(
+        particles=10,
+        cold_steps=20,
+        eta=1.0,
+        recovery_ticks=0,
+        start=_COLD,
+        stall=_NEVER_STALLED,
+        guide=GuideSettings(damping="none", smoothing_steps=0.0, stop_late=0.0, **knobs),
+    )
+
 
 PRESETS = MappingProxyType(
     {
@@ -75,6 +91,43 @@ PRESETS = MappingProxyType(
             select=SelectSettings(choose="memory", gate_s=0.0, lineage_margin=0.0),
             strength=_PAPERS_STRENGTH,
         ),
+        # The resampler alone (Singhal et al. 2025, arXiv 2501.06848).
+        "fk": SteeringSettings(
+            particles=16,
+            cold_steps=20,
+            eta=1.0,
+            recovery_ticks=0,
+            start=_COLD,
+            stall=_NEVER_STALLED,
+            guide=_UNGUIDED,
+            resample=ResampleSettings(potential="diff", every=2),
+        ),
+        # Evolution instead of a gradient (Yang et al. 2024): choose, re-noise a little, denoise, and again.
+        "diffusion_es": SteeringSettings(
+            particles=32,
+            cold_steps=10,
+            eta=1.0,
+            recovery_ticks=0,
+            start=_COLD,
+            stall=_NEVER_STALLED,
+            guide=_UNGUIDED,
+            resample=ResampleSettings(potential="rt", every=1000),
+            mutation=MutationSettings(rounds=8, level=0.3, steps=2),
+        ),
+        # Repeated visits to each level (ITPS's stochastic sampling, Wang et al. 2024).
+        "itps_ss": _gradient_method(mode="x0", n_recur=4),
+        # The gradient goes through the network (Chung et al. 2023) ...
+        "dps": _gradient_method(mode="through"),
+        # ... or stays on the clean estimate (He et al. 2024) ...
+        "mpgd": _gradient_method(mode="x0"),
+        # ... of a blurred reward (LGD-MC, Song et al. 2023) ...
+        "lgd": _gradient_method(mode="through", gamma=0.5),
+        # ... with two visits to each level (FreeDoM, Yu et al. 2023) ...
+        "freedom": _gradient_method(mode="through", n_recur=2),
+        # ... on both paths with inner steps (universal guidance, Bansal et al. 2023) ...
+        "universal": _gradient_method(mode="both", n_iter=4, n_recur=2),
+        # ... or with all of that (TFG, Ye et al. 2024).
+        "tfg": _gradient_method(mode="both", mu=0.5, rho=0.5, gamma=0.1, n_iter=4, n_recur=2),
         # RTI-DP (arXiv 2508.05396): one lineage, few steps from its own last chunk, no reward, no second thoughts.
         "rti": SteeringSettings(
             particles=1,

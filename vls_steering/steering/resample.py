@@ -68,8 +68,9 @@ class Resampler:
         count = offspring(weight, self._positions(len(weight), column, noise))
         count = with_elites(count, reward, self._settings.elites)
         ancestors = in_place(count)
-        paid = replace(swarm, spent=swarm.spent + weight, log_weight=torch.zeros_like(weight)).take(ancestors)
-        return Look(self._parted(paid, ancestors, level, column, noise), ess, True)
+        memory = reward if self._settings.potential == "diff" else swarm.memory
+        paid = replace(swarm, memory=memory, spent=swarm.spent + weight, log_weight=torch.zeros_like(weight))
+        return Look(self._parted(paid.take(ancestors), ancestors, level, column, noise), ess, True)
 
     def _positions(self, particles: int, column: int, noise: TickNoise) -> Tensor:
         """Where on the cumulated weights the offspring are picked, (K,) ascending in [0, 1)."""

@@ -82,7 +82,7 @@ class ResampleSettings(Settings):
 
     potential: Literal["off", "diff", "max", "sum", "rt"] = Field(
         "off",
-        description="what a particle is weighed by: its gain since it was last weighed, its best, sum or last reward",
+        description="what weighs a particle: its gain since it was last redrawn, its best, sum or last reward",
     )
     tilt: Literal["tempered", "fixed"] = Field(
         "tempered", description="inverse temperature: found such that the ESS meets its target, or given"

@@ -25,7 +25,7 @@ class Swarm:
     lineage: Tensor  # (K,) int64, index of the particle of the start that it descends from
     alive: Tensor  # (K,) bool: finite in the network, the reward and its gradient so far
     shift_m: Tensor  # (K,) m, largest displacement of a chunk step by the guidance so far
-    memory: Tensor  # (K,) float64, its rewards so far as the potential sees them
+    memory: Tensor  # (K,) float64, what the potential keeps of its rewards; -inf before the first
     tilt: Tensor  # (K,) float64, inverse temperature at which it was last weighed
     spent: Tensor  # (K,) float64, log of the potentials that resampling has paid out
     log_weight: Tensor  # (K,) float64, of those that it has not
