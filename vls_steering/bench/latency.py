@@ -15,8 +15,19 @@ from rich.console import Console
 from rich.table import Table
 
 from vls_steering import __version__
-from vls_steering.bench.latency_cases import COMPLETE, LARGE, QUICK, Grid, SweepPoint, methods, sweep_points
+from vls_steering.bench.latency_cases import (
+    COMPLETE,
+    LARGE,
+    OURS,
+    QUICK,
+    Grid,
+    SweepPoint,
+    from_noise,
+    methods,
+    sweep_points,
+)
 from vls_steering.bench.latency_chain import Chain
+from vls_steering.bench.latency_device import STRATEGIES, device_rows, make_fixed_tick
 from vls_steering.bench.latency_floor import matmul_peak_gflop_s
 from vls_steering.bench.latency_report import RATIOS, around_rows, chain_row, method_row, ratios, sweep_row
 from vls_steering.bench.latency_trial import Episode, LiveTrial, replay
@@ -25,9 +36,11 @@ from vls_steering.bench.progress import Progress
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies import NetworkPolicy, load_policy
 from vls_steering.policies.unet import parameter_count
+from vls_steering.steering.presets import preset
 
 SCENE = "obstacle"
 INSTRUCTION = "pick up the green cylinder but stay clear of the purple box"
+DEVICE_PARTICLES, DEVICE_ROUNDS = 16, 100
 THREADS = 1  # as the policy node has: more slow small networks down
 
 
@@ -92,6 +105,7 @@ class _Run:
     policy: NetworkPolicy
     trial: LiveTrial
     points: list[SweepPoint] = field(default_factory=list)
+    device: list[dict[str, Any]] = field(default_factory=list)
     complete: bool = False
 
     def __post_init__(self) -> None:
@@ -106,6 +120,8 @@ class _Run:
             self.points = sweep_points(self.policy, grid, episode.observations[0].keypoints.names, seed)
             entrants = [point.entrant for point in self.points]
             replay(entrants, episode, grid.sweep_rounds, lambda: progress.advance("sweeps", ok=True))
+        if torch.cuda.is_available():
+            self.device = self._on_device(episode)
         self.complete = True
 
     def report(self) -> dict[str, Any]:
@@ -129,7 +145,13 @@ class _Run:
             "methods": [method_row(entrant, self._peak_gflop_s) for entrant in entrants],
             **ratios(self.trial.entrants, self.options.seed),
             "sweeps": [sweep_row(point, self._peak_gflop_s) for point in points],
+            "device": self.device,
         }
+
+    def _on_device(self, episode: Episode) -> list[dict[str, Any]]:
+        settings = from_noise(preset(OURS), particles=DEVICE_PARTICLES, steps=preset(OURS).warm_steps)
+        tick = make_fixed_tick(self.policy, settings, episode.program, episode.observations[0], "cuda")
+        return device_rows(tick, STRATEGIES, DEVICE_ROUNDS)
 
     def _longest(self) -> Episode:
         return max(self.trial.episodes, key=lambda episode: len(episode.observations))

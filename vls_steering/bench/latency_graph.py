@@ -21,7 +21,7 @@ class GraphTick:
     nfe: int
     network_rows: int
     parts_ms: Mapping[str, float]  # with the whole tick under "tick"
-    observation_age_ms: float  # when the tick began, clock of the graph
+    picture_age_ms: float  # of what the keypoints were seen in, when the chunk went out
     deadline_misses: int  # since activation
 
 
@@ -45,7 +45,7 @@ def graph_summary(ticks: Sequence[GraphTick], set_points_s: Sequence[float], per
         "deadline_misses_reported": ticks[-1].deadline_misses if ticks else 0,
         "real_time_factor": round((ticks[-1].stamp_s - ticks[0].stamp_s) / wall_s, 3) if wall_s > 0 else None,
         "parts_ms": {name: _parts(chosen) for name, chosen in rows.items() if chosen or name == "all"},
-        "observation_age_ms": asdict(spread([tick.observation_age_ms for tick in ticks])),
+        "picture_age_ms": asdict(spread([tick.picture_age_ms for tick in ticks])),
         "set_point_interval_ms": _intervals_ms(set_points_s),
     }
 

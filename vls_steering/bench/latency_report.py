@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -23,12 +24,13 @@ NAMES = {"guide": "reward gradient"}
 def settled(entrant: Entrant) -> list[bool]:
     """Which of an entrant's ticks are what it does most of the time.
 
-    A warm method now and then starts over (a stage change, a stall, no admissible candidate); those ticks cost more
-    steps and are counted apart, in `warm_share`.
+    A warm method now and then starts over (a stage change, a stall, no admissible candidate); such a tick is cold or
+    takes another number of evaluations than most warm ones, and shows in `warm_share` alone.
     """
     if not entrant.settles:
         return [True] * len(entrant.ticks)
-    return [tick.warm and tick.nfe <= entrant.settings.warm_steps for tick in entrant.ticks]
+    usual = Counter(tick.nfe for tick in entrant.ticks if tick.warm).most_common(1)
+    return [tick.warm and tick.nfe == usual[0][0] for tick in entrant.ticks]
 
 
 def method_row(entrant: Entrant, peak_gflop_s: float) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def method_row(entrant: Entrant, peak_gflop_s: float) -> dict[str, Any]:
     ticks = [tick for tick, counts in zip(entrant.ticks, chosen, strict=True) if counts]
     return {
         "method": entrant.name,
-        "particles": entrant.settings.particles,
+        "particles": entrant.settings.count,
         "warm_share": round(sum(tick.warm for tick in entrant.ticks) / len(entrant.ticks), 3),
         **_cost(entrant, ticks or entrant.ticks, peak_gflop_s),
     }
@@ -49,7 +51,7 @@ def sweep_row(point: SweepPoint, peak_gflop_s: float) -> dict[str, Any]:
     return {
         "sweep": point.sweep,
         "value": point.value,
-        "particles": entrant.settings.particles,
+        "particles": entrant.settings.count,
         **_cost(entrant, entrant.ticks, peak_gflop_s),
     }
 
@@ -99,7 +101,7 @@ def _paired(ours: Entrant, other: Entrant, seed: int) -> Speedup | None:
 
 
 def _cost(entrant: Entrant, ticks: Sequence[Telemetry], peak_gflop_s: float) -> dict[str, Any]:
-    flop = flop_per_evaluation(entrant.policy, entrant.settings.particles)
+    flop = flop_per_evaluation(entrant.policy, entrant.settings.count)
     evaluations = float(np.mean([tick.nfe for tick in ticks]))
     fastest_ms = floor_ms(flop, evaluations, peak_gflop_s)
     network_ms = float(np.median([tick.durations_ms["denoise"] for tick in ticks]))

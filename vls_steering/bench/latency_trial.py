@@ -9,7 +9,7 @@ from vls_steering.bench.latency_chain import Chain, Delivery, Sight
 from vls_steering.bench.latency_statistics import rotated
 from vls_steering.core.types import Observation
 from vls_steering.policies import FrozenPolicy
-from vls_steering.steering.objective import Program
+from vls_steering.rewards import CompiledProgram
 from vls_steering.steering.pilot import Pilot
 from vls_steering.steering.settings import SteeringSettings
 from vls_steering.steering.telemetry import Telemetry, TickResult
@@ -25,7 +25,7 @@ class Entrant:
     policy: FrozenPolicy
     settings: SteeringSettings
     seed: int
-    program: Program | None = None  # None: the instruction's
+    program: CompiledProgram | None = None  # None: the instruction's
     ticks: list[Telemetry] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -36,7 +36,7 @@ class Entrant:
         """Its first ticks after a reset cost something else than the others."""
         return self.settings.start.mode == "warm"
 
-    def begin(self, program: Program) -> None:
+    def begin(self, program: CompiledProgram) -> None:
         """Forget the last episode, keep its figures."""
         self._pilot.reset()
         self._pilot.set_program(self.program or program)
@@ -52,7 +52,7 @@ class Entrant:
 class Episode:
     """The observations of one episode, for the sweeps to replay."""
 
-    program: Program
+    program: CompiledProgram
     observations: list[Observation] = field(default_factory=list)
 
 

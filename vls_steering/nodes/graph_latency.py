@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import json
 import time
@@ -113,12 +114,19 @@ def instructions(seconds: float) -> Iterator[str]:
 def steered_ticks(entries: Sequence[Entry]) -> list[GraphTick]:
     """The ticks in which the sampler ran for a program, in order of arrival."""
     found = []
+    pictures = [
+        (entry.received_ns, stamp_seconds(entry.message().header.stamp))
+        for entry in entries
+        if entry.topic is topics.KEYPOINTS
+    ]
     for entry in entries:
         if entry.topic is not topics.STEERING_STATUS:
             continue
         status = entry.message()
-        if status.program_sha256 and status.nfe:
-            found.append(_tick(entry.received_ns * 1e-9, status))
+        began_ns = entry.received_ns - int(1e6 * status.tick_ms)
+        newest = bisect.bisect(pictures, began_ns, key=lambda picture: picture[0]) - 1
+        if status.program_sha256 and status.nfe and newest >= 0:
+            found.append(_tick(entry.received_ns * 1e-9, status, pictures[newest][1]))
     return found
 
 
@@ -127,15 +135,17 @@ def set_point_times_s(entries: Sequence[Entry]) -> list[float]:
     return [entry.received_ns * 1e-9 for entry in entries if entry.topic is topics.SET_POINT]
 
 
-def _tick(received_s: float, status: Any) -> GraphTick:
+def _tick(received_s: float, status: Any, picture_s: float) -> GraphTick:
+    stamp_s = stamp_seconds(status.header.stamp)
     return GraphTick(
         received_s=received_s,
-        stamp_s=stamp_seconds(status.header.stamp),
+        stamp_s=stamp_s,
         warm=status.warm,
         nfe=status.nfe,
         network_rows=status.network_rows,
         parts_ms={part: getattr(status, name) for name, part in PARTS.items() if hasattr(status, name)},
-        observation_age_ms=status.observation_age_ms,
+        # The stamp is of the joint state that the tick began with; the graph runs at real time.
+        picture_age_ms=1e3 * (stamp_s - picture_s) + status.observation_age_ms + status.tick_ms,
         deadline_misses=status.deadline_misses,
     )
 
