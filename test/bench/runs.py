@@ -9,7 +9,7 @@ import numpy as np
 
 from vls_steering.bench.recording import ExecutorTrace, Recorder, Recording, RunFacts, TickTrace
 from vls_steering.robots.kinematics import ArmKinematics
-from vls_steering.sim.layout import ObjectPlacement, BoxPlacement, SceneLayout
+from vls_steering.sim.layout import BoxPlacement, ObjectPlacement, SceneLayout
 from vls_steering.sim.privileged import true_keypoints
 from vls_steering.sim.scripted import POLICY_STEP_S, Route, plan_skill
 from vls_steering.sim.stepper import TcpStepper

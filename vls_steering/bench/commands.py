@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from vls_steering import __version__
+from vls_steering.bench.clock import clock
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
 from vls_steering.bench.runner import BenchOptions, run_bench
+from vls_steering.bench.seeds import listed_seeds, seeds_from
+from vls_steering.bench.show import print_success
 from vls_steering.bench.statistics import success_rate
 from vls_steering.bench.suites import SUITES
 from vls_steering.core.errors import ConfigurationError
@@ -21,31 +25,55 @@ from vls_steering.policies.shipped import SHIPPED_POLICY
 BENCHES = (*SUITES, "grasp", "perception", "latency", "graph-latency")
 
 
-def bench_command(
-    name: str,
-    out: Path,
-    episodes: int,
-    seed: int,
-    methods: tuple[str, ...],
-    jobs: int,
-    resume: bool,
-    privileged: bool,
-    policy: Path | None,
-) -> None:
-    """Run the benchmark `name`, write its JSON and print its table; raises ConfigurationError for an unknown one."""
+@dataclass(frozen=True)
+class BenchRequest:
+    """The command line of `vls bench`."""
+
+    name: str
+    out: Path
+    episodes: int
+    seed: int | None  # None: a committed list
+    seeds: str
+    methods: tuple[str, ...]
+    clock: str
+    time_scale: float
+    jobs: int
+    resume: bool
+    privileged: bool
+    policy: Path | None
+
+
+def bench_command(request: BenchRequest) -> None:
+    """Run a benchmark, write its JSON and print its table; raises ConfigurationError for an unknown one."""
+    name, episodes, first = request.name, request.episodes, request.seed or 0
     if name in SUITES:
-        options = BenchOptions(
-            name, out, policy or SHIPPED_POLICY, episodes, seed, methods, jobs, privileged=privileged, resume=resume
-        )
-        _print_success(run_bench(options))
+        print_success(run_bench(_success_options(request)))
     elif name == "grasp":
-        _write(out, name, {"episodes": episodes, "seed": seed}, grasp_rows(episodes, seed))
+        _write(request.out, name, {"episodes": episodes, "seed": first}, grasp_rows(episodes, first))
     elif name == "perception":
         from vls_steering.bench.perception import perception_rows
 
-        _write(out, name, {"scenes": episodes, "seed": seed}, perception_rows(episodes, seed))
+        _write(request.out, name, {"scenes": episodes, "seed": first}, perception_rows(episodes, first))
     else:
         raise ConfigurationError(f"there is no benchmark {name!r}", f"Choose one of: {', '.join(BENCHES)}")
+
+
+def _success_options(request: BenchRequest) -> BenchOptions:
+    if request.seed is None:
+        seeds = listed_seeds(request.seeds, request.episodes)
+    else:
+        seeds = seeds_from(request.seed, request.episodes)
+    return BenchOptions(
+        suite=request.name,
+        out=request.out,
+        policy=request.policy or SHIPPED_POLICY,
+        seeds=seeds,
+        methods=request.methods,
+        clock=clock(request.clock, request.time_scale),
+        jobs=request.jobs,
+        privileged=request.privileged,
+        resume=request.resume,
+    )
 
 
 def grasp_rows(trials: int, seed: int) -> list[dict[str, Any]]:
@@ -84,24 +112,4 @@ def _write(out: Path, name: str, config: dict[str, Any], rows: list[dict[str, An
         table.add_column(column)
     for row in rows:
         table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)
-
-
-def _print_success(report: dict[str, Any]) -> None:
-    config = report["config"]
-    table = Table(title=f"{report['bench']}: {config['episodes']} episodes from seed {config['seed']}, "
-                  f"clock {config['clock']}, perception {config['perception']}")  # fmt: skip
-    for column in ("task", "method", "success", "95 % interval", "touched", "tick p50/p95 ms", "rows/tick", "s"):
-        table.add_column(column)
-    for row in report["rows"]:
-        table.add_row(
-            row["task"],
-            row["method"],
-            f"{row['successes']}/{row['n']}",
-            f"{row['wilson_low']:.2f} .. {row['wilson_high']:.2f}",
-            str(row["collisions"]),
-            f"{row['tick_ms_p50']} / {row['tick_ms_p95']}",
-            str(row["rows_per_tick"]),
-            str(row["seconds_to_success_p50"]),
-        )
     Console().print(table)

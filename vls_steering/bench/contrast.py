@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vls_steering.bench.episode import EpisodeResult, EpisodeRunner, EpisodeSpec
+from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec
+from vls_steering.bench.outcome import EpisodeResult
 from vls_steering.bench.recording import Recorder, Recording, RunFacts
 from vls_steering.bench.summary import Contrast
 from vls_steering.core.errors import Refusal

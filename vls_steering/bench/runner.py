@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import traceback
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -14,17 +13,19 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vls_steering import __version__
-from vls_steering.bench.episode import EpisodeResult, EpisodeRunner, EpisodeSpec
+from vls_steering.bench.clock import Clock
+from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
-from vls_steering.bench.statistics import success_rate
-from vls_steering.bench.suites import Suite, Task, suite
+from vls_steering.bench.seeds import Seeds
+from vls_steering.bench.suites import suite
+from vls_steering.bench.tables import EpisodeKey, Episodes, report_rows
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies import load_policy
+from vls_steering.policies.checkpoint import load_card
 from vls_steering.sim.oracle import Oracle
+from vls_steering.sim.proven import ProvenLayouts, cache_folder
 from vls_steering.sim.scenes import draw_layout
 from vls_steering.steering.presets import preset
 
@@ -36,21 +37,12 @@ class BenchOptions:
     suite: str
     out: Path
     policy: Path
-    episodes: int
-    seed: int
-    methods: tuple[str, ...]
+    seeds: Seeds
+    methods: tuple[str, ...]  # empty: the suite's
+    clock: Clock
     jobs: int = 1
     privileged: bool = False
     resume: bool = False
-
-
-@dataclass(frozen=True)
-class EpisodeKey:
-    """One cell of the table, one seed."""
-
-    task: str
-    method: str
-    seed: int
 
 
 def run_bench(options: BenchOptions) -> dict[str, Any]:
@@ -60,33 +52,27 @@ def run_bench(options: BenchOptions) -> dict[str, Any]:
     for method in methods:
         preset(method)
     # By seed first: an interrupted run has complete pairs of methods.
-    keys = [
-        EpisodeKey(task.name, method, options.seed + index)
-        for index in range(options.episodes)
-        for task in chosen.tasks
-        for method in methods
-    ]
+    dealt = chosen.deal(chosen.tasks, options.seeds.values)
+    keys = [EpisodeKey(task.name, method, seed) for task, seed in dealt for method in methods]
     log_path = options.out.with_suffix(".episodes.jsonl")
     log_path.parent.mkdir(parents=True, exist_ok=True)
     if not options.resume:
         log_path.unlink(missing_ok=True)
-    results = _read_log(log_path, options)
+    identity = _identity(options)
+    results = _read_log(log_path, identity)
     todo = [key for key in keys if key not in results]
     with Progress(f"bench {options.suite}", len(keys), done=len(keys) - len(todo)) as progress:
         for key, result in _run_all(options, todo):
             results[key] = result
-            _append(log_path, key, result, options)
+            _append(log_path, key, result, identity)
             progress.advance(f"{key.method}: {key.task}", ok=result["success"])
+    episodes = Episodes(chosen, methods, {key: results[key] for key in keys})
     report = {
         "bench": options.suite,
-        "config": _config(options, methods),
+        "config": {**identity, **_config(options, methods)},
         "version": __version__,
         "machine": describe_machine(),
-        "rows": [
-            _row(chosen, task, method, [results[k] for k in keys if (k.task, k.method) == (task.name, method)])
-            for task in chosen.tasks
-            for method in methods
-        ],
+        **report_rows(episodes),
     }
     options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
@@ -111,20 +97,20 @@ def _one_thread() -> None:
 
 
 @cache
-def _runner(policy: Path) -> EpisodeRunner:
+def _stage(policy: Path) -> tuple[EpisodeRunner, ProvenLayouts]:
     """One world, rig and policy a process."""
     _one_thread()
-    return EpisodeRunner(load_policy(policy), draw_layout("play", 0))
+    runner = EpisodeRunner(load_policy(policy), draw_layout("play", 0))
+    return runner, ProvenLayouts(Oracle(runner.world), cache_folder())
 
 
 def _run_episode(options: BenchOptions, key: EpisodeKey) -> dict[str, Any]:
     """A crash is a failed episode with its traceback, never a missing one."""
-    task = next(t for t in suite(options.suite).tasks if t.name == key.task)
+    task = suite(options.suite).task(key.task)
     try:
-        runner = _runner(options.policy)
-        layout = Oracle(runner.world).draw_solvable(task.scene, key.seed, task.drawn_for())
+        runner, layouts = _stage(options.policy)
         spec = EpisodeSpec(
-            layout=layout,
+            layout=layouts.draw(task.scene, key.seed, task.drawn_for()),
             # The base policy hears no instruction: its settings would ignore the program anyway.
             instruction=task.instruction if preset(key.method).steers else None,
             goal=task.goal,
@@ -132,71 +118,43 @@ def _run_episode(options: BenchOptions, key: EpisodeKey) -> dict[str, Any]:
             seed=key.seed,
             limit_s=task.limit_s,
             privileged=options.privileged,
+            clock=options.clock,
         )
-        return _summary(runner.run(spec))
+        return asdict(runner.run(spec))
     except Exception:  # noqa: BLE001 - whatever breaks must stay in the denominator
-        return {"success": False, "crash": traceback.format_exc(), "collisions": 0, "completed": []}
+        crash = traceback.format_exc()
+        return {"success": False, "ending": "crash", "crash": crash, "collisions": 0, "completed": []}
 
 
-def _summary(result: EpisodeResult) -> dict[str, Any]:
-    summary = asdict(result)
-    summary["tick_ms"] = [round(value, 2) for value in result.tick_ms]
-    return summary
-
-
-def _row(chosen: Suite, task: Task, method: str, episodes: list[dict[str, Any]]) -> dict[str, Any]:
-    ticks = np.concatenate([np.array(e.get("tick_ms", []), dtype=float) for e in episodes] or [np.zeros(0)])
-    rows = np.concatenate([np.array(e.get("network_rows", []), dtype=float) for e in episodes] or [np.zeros(0)])
-    times = [e["seconds"] for e in episodes if e["success"]]
-    first = Counter(e["completed"][0] for e in episodes if e["completed"])
+def _identity(options: BenchOptions) -> dict[str, Any]:
+    """What must not differ between the episodes of one report."""
     return {
-        "suite": chosen.name,
-        "task": task.name,
-        "instruction": task.instruction or "",
-        "shift": task.shift,
-        "method": method,
-        **asdict(success_rate([e["success"] for e in episodes])),
-        "collisions": sum(e["collisions"] for e in episodes),
-        "tick_ms_p50": _percentile(ticks, 50),
-        "tick_ms_p95": _percentile(ticks, 95),
-        "rows_per_tick": round(float(rows.mean()), 1) if rows.size else None,
-        "seconds_to_success_p50": round(float(np.median(times)), 1) if times else None,
-        "refused": sum(bool(e.get("refusal")) for e in episodes),
-        "stopped": sum(bool(e.get("stop_reason")) for e in episodes),
-        "crashed": sum("crash" in e for e in episodes),
-        "chunks_rejected": sum(e.get("rejected", 0) for e in episodes),
-        "first_skill": dict(first.most_common()),
+        "suite": options.suite,
+        "clock": options.clock.name,
+        "perception": "privileged" if options.privileged else "cameras",
+        "policy": options.policy.name,
+        "policy_sha256": load_card(options.policy).sha256,
     }
-
-
-def _percentile(values: np.ndarray, percent: float) -> float | None:
-    return round(float(np.percentile(values, percent)), 2) if values.size else None
 
 
 def _config(options: BenchOptions, methods: tuple[str, ...]) -> dict[str, Any]:
     return {
-        "episodes": options.episodes,
-        "seed": options.seed,
+        "episodes": len(options.seeds.values),
+        "seeds": options.seeds.source,
+        "seed": options.seeds.values[0],
         "methods": list(methods),
-        "clock": "paused",
-        "perception": "privileged" if options.privileged else "cameras",
-        "policy": options.policy.name,
         "jobs": options.jobs,
     }
 
 
-def _identity(options: BenchOptions) -> dict[str, Any]:
-    return {"suite": options.suite, "privileged": options.privileged, "policy": options.policy.name}
-
-
-def _append(path: Path, key: EpisodeKey, result: dict[str, Any], options: BenchOptions) -> None:
+def _append(path: Path, key: EpisodeKey, result: dict[str, Any], identity: dict[str, Any]) -> None:
     with path.open("a", encoding="utf-8") as log:
-        log.write(json.dumps({"key": asdict(key), "run": _identity(options), "result": result}) + "\n")
+        log.write(json.dumps({"key": asdict(key), "run": identity, "result": result}) + "\n")
         log.flush()
         os.fsync(log.fileno())
 
 
-def _read_log(path: Path, options: BenchOptions) -> dict[EpisodeKey, dict[str, Any]]:
+def _read_log(path: Path, identity: dict[str, Any]) -> dict[EpisodeKey, dict[str, Any]]:
     """Episodes of an interrupted run; a torn last line is dropped."""
     results: dict[EpisodeKey, dict[str, Any]] = {}
     if not path.exists():
@@ -206,7 +164,7 @@ def _read_log(path: Path, options: BenchOptions) -> dict[EpisodeKey, dict[str, A
             entry = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if entry["run"] != _identity(options):
+        if entry["run"] != identity:
             raise ConfigurationError(f"{path} belongs to another run", "Choose another --out or drop --resume")
         results[EpisodeKey(**entry["key"])] = entry["result"]
     return results

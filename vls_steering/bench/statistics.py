@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
+NORMAL_975 = 1.959964  # quantile of the standard normal distribution
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -35,3 +37,39 @@ def paired_p_value(first: list[bool], second: list[bool]) -> float:
     for a, b in zip(first, second, strict=True):
         table[int(a)][int(b)] += 1
     return float(mcnemar(table, exact=True).pvalue)
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The first method's rate less the second's on the same episodes, with a 95 % interval and a test."""
+
+    n: int
+    only_first: int  # episodes that only the first method solved
+    only_second: int
+    difference: float
+    low: float
+    high: float
+    p_value: float  # McNemar, exact, two-sided
+
+
+def paired_difference(first: list[bool], second: list[bool]) -> PairedDifference:
+    """Compare two methods episode by episode.
+
+    The interval is Bonett and Price's adjusted Wald interval for paired proportions (Psychological Methods 17, 2012).
+    """
+    p_value = paired_p_value(first, second)
+    n = len(first)
+    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
+    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
+    one, other = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
+    half_width = NORMAL_975 * ((one + other - (one - other) ** 2) / (n + 2)) ** 0.5
+    middle = one - other
+    return PairedDifference(
+        n=n,
+        only_first=only_first,
+        only_second=only_second,
+        difference=(only_first - only_second) / n if n else 0.0,
+        low=max(middle - half_width, -1.0),
+        high=min(middle + half_width, 1.0),
+        p_value=p_value,
+    )

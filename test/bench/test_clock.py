@@ -1,0 +1,90 @@
+"""With a running clock the world does not wait: a slow sampler's chunk arrives late, with its true stamp."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from bench.runs import FREE, LIFT
+
+from vls_steering.bench.clock import Clock, PausedClock, RunningClock, clock
+from vls_steering.bench.episode import TICK_S, EpisodeRunner, EpisodeSpec, TickView
+from vls_steering.core.errors import ConfigurationError
+from vls_steering.policies import load_policy
+from vls_steering.policies.shipped import SHIPPED_POLICY
+from vls_steering.steering.pilot import Pilot
+from vls_steering.steering.presets import preset
+
+SLOW_S = 0.25
+
+
+@pytest.fixture(scope="module")
+def runner() -> EpisodeRunner:
+    return EpisodeRunner(load_policy(SHIPPED_POLICY), FREE)
+
+
+@dataclass(frozen=True)
+class FixedDelay:
+    """A running clock on a machine whose every tick takes the same time."""
+
+    seconds: float
+    name: str = "fixed"
+
+    def delay_s(self, computing_s: float) -> float:
+        return self.seconds
+
+
+def stamps(runner: EpisodeRunner, given: Clock, limit_s: float = 1.0) -> tuple[list[float], list[float]]:
+    """Stamps of the observations, and of the chunks that were planned from them."""
+    views: list[TickView] = []
+    spec = EpisodeSpec(FREE, None, LIFT, preset("base"), seed=0, limit_s=limit_s, privileged=True, clock=given)
+    runner.run(spec, views.append)
+    return [view.observation.stamp_s for view in views], [view.result.chunk.stamp_s for view in views]
+
+
+def test_a_paused_world_is_seen_at_every_tick(runner: EpisodeRunner) -> None:
+    seen, planned = stamps(runner, PausedClock())
+    np.testing.assert_allclose(seen, TICK_S * np.arange(10), atol=1e-6)
+    np.testing.assert_array_equal(planned, seen)
+
+
+def test_a_fast_sampler_keeps_the_rate(runner: EpisodeRunner) -> None:
+    seen, _ = stamps(runner, FixedDelay(0.04))
+    np.testing.assert_allclose(seen, TICK_S * np.arange(10), atol=1e-6)
+
+
+def test_a_slow_sampler_sees_less_often_and_its_chunks_keep_their_stamps(runner: EpisodeRunner) -> None:
+    seen, planned = stamps(runner, FixedDelay(SLOW_S))
+    np.testing.assert_allclose(np.diff(seen), SLOW_S, atol=1e-6)
+    np.testing.assert_array_equal(planned, seen)
+
+
+def test_a_hopelessly_slow_sampler_moves_nothing(runner: EpisodeRunner) -> None:
+    spec = EpisodeSpec(FREE, None, LIFT, preset("base"), 0, limit_s=3.0, privileged=True, clock=FixedDelay(1.0))
+    result = runner.run(spec)
+    assert result.interventions == {"STALE_CHUNK": result.rejected}
+    assert result.passed == result.scaled == 0
+    assert result.delay_ms
+
+
+def test_the_running_clock_takes_the_measured_time(runner: EpisodeRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    think = Pilot.tick
+
+    def slowly(self: Pilot, *args, **named):
+        time.sleep(0.12)
+        return think(self, *args, **named)
+
+    monkeypatch.setattr(Pilot, "tick", slowly)
+    seen, _ = stamps(runner, RunningClock())
+    assert (np.diff(seen) >= 0.12 - 1e-6).all()
+    seen, _ = stamps(runner, RunningClock(time_scale=2.0))
+    assert (np.diff(seen) >= 0.24 - 1e-6).all()
+
+
+def test_a_scaled_clock_says_so() -> None:
+    assert clock("running", 1.0).name == "running"
+    assert "0.5" in clock("running", 0.5).name
+    with pytest.raises(ConfigurationError, match="paused, running"):
+        clock("stopped", 1.0)

@@ -1,0 +1,124 @@
+"""Tables count everything that was run, and compare methods episode by episode."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vls_steering.bench import runner
+from vls_steering.bench.clock import PausedClock
+from vls_steering.bench.runner import BenchOptions, run_bench
+from vls_steering.bench.seeds import seeds_from
+from vls_steering.bench.statistics import paired_difference
+from vls_steering.bench.suites import PLAY, SHIFT
+from vls_steering.bench.tables import EpisodeKey, Episodes, report_rows
+from vls_steering.core.errors import ConfigurationError
+from vls_steering.policies.shipped import SHIPPED_POLICY
+
+
+def result(success: bool, tick_ms: float = 50.0, **more: Any) -> dict[str, Any]:
+    ending = "success" if success else "time-out"
+    base = {"success": success, "ending": ending, "completed": [], "collisions": 0, "seconds": 5.0}
+    return {**base, "tick_ms": [tick_ms] * 3, "network_rows": [48] * 3, "scaled": 1, "rejected": 2, **more}
+
+
+def shift_episodes(count: int = 24) -> Episodes:
+    """`ours` solves everything, `base` only what is in no way blocked, and crashes on the last one."""
+    results = {}
+    for task, seed in SHIFT.deal(SHIFT.tasks, range(count)):
+        results[EpisodeKey(task.name, "base", seed)] = result(task.shift not in ("obstacle", "keep-out region"), 500.0)
+        results[EpisodeKey(task.name, "ours", seed)] = result(True)
+    crash = {"success": False, "ending": "crash", "crash": "Traceback", "collisions": 0, "completed": []}
+    results[EpisodeKey(SHIFT.tasks[count - 1].name, "base", count - 1)] = crash
+    return Episodes(SHIFT, ("base", "ours"), results)
+
+
+def test_a_crash_stays_in_the_denominator() -> None:
+    total = next(row for row in report_rows(shift_episodes())["totals"] if row["method"] == "base")
+    assert (total["n"], total["successes"], total["crashed"]) == (24, 15, 1)
+    assert total["endings"]["crash"] == 1
+
+
+def test_rows_have_the_columns_of_the_contract() -> None:
+    row = report_rows(shift_episodes())["rows"][0]
+    for column in ("suite", "task", "shift", "method", "n", "successes", "wilson_low", "wilson_high", "collisions",
+                   "tick_ms_p50", "tick_ms_p95", "rows_per_tick"):  # fmt: skip
+        assert column in row
+    assert row["interventions"] == 3
+
+
+def test_groups_add_up_by_shift_and_by_skill() -> None:
+    groups = [row for row in report_rows(shift_episodes())["groups"] if row["method"] == "base"]
+    shifts = {row["group"]: row for row in groups[:6]}
+    assert shifts["obstacle"]["successes"] == 0
+    assert shifts["clutter"]["successes"] == 4
+    assert sum(row["n"] for row in groups[:6]) == sum(row["n"] for row in groups[6:]) == 24
+
+
+def test_ours_is_compared_on_the_same_episodes() -> None:
+    (row,) = report_rows(shift_episodes())["paired"]
+    assert (row["against"], row["only_first"], row["only_second"]) == ("base", 9, 0)
+    assert row["p_value"] == pytest.approx(2 / 2**9)
+    assert row["tick_ratio_p50"] == 10.0
+
+
+def test_tasks_that_no_seed_was_dealt_to_have_no_row() -> None:
+    assert len(report_rows(shift_episodes(count=2))["rows"]) == 4
+
+
+def test_the_paired_interval_of_bonett_and_price() -> None:
+    # Their example (2012): n = 80, 20 and 5 discordant pairs... recomputed by hand from the formula:
+    # p12 = 21/82, p21 = 6/82, d = 15/82, se = sqrt((27/82 - d^2) / 82).
+    difference = paired_difference([True] * 20 + [False] * 5 + [True] * 55, [False] * 20 + [True] * 5 + [True] * 55)
+    middle, error = 15 / 82, ((27 / 82 - (15 / 82) ** 2) / 82) ** 0.5
+    assert difference.difference == pytest.approx(15 / 80)
+    assert (difference.low, difference.high) == pytest.approx((middle - 1.96 * error, middle + 1.96 * error), abs=1e-4)
+
+
+def options(out: Path, resume: bool = False, privileged: bool = True) -> BenchOptions:
+    seeds = seeds_from(0, 4)
+    return BenchOptions("play", out, SHIPPED_POLICY, seeds, ("base", "ours"), PausedClock(), 1, privileged, resume)
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[EpisodeKey] = []
+
+    def run(_: BenchOptions, key: EpisodeKey) -> dict[str, Any]:
+        if len(ran) == 5:
+            raise KeyboardInterrupt
+        ran.append(key)
+        return result(key.method == "ours")
+
+    monkeypatch.setattr(runner, "_run_episode", run)
+    with pytest.raises(KeyboardInterrupt):
+        run_bench(options(tmp_path / "play.json"))
+    with (tmp_path / "play.episodes.jsonl").open("a") as log:
+        log.write('{"key": {"task"')  # cut off while writing
+    before, ran[:] = list(ran), []
+    report = run_bench(options(tmp_path / "play.json", resume=True))
+    assert len(ran) == 8 - len(before)
+    assert not set(ran) & set(before)
+    assert [row["n"] for row in report["totals"]] == [4, 4]
+    assert json.loads((tmp_path / "play.json").read_text())["config"]["clock"] == "paused"
+    with pytest.raises(ConfigurationError, match="another run"):
+        run_bench(options(tmp_path / "play.json", resume=True, privileged=False))
+
+
+def test_a_crashing_episode_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Path) -> Any:
+        raise RuntimeError("no such world")
+
+    monkeypatch.setattr(runner, "_stage", broken)
+    report = run_bench(options(tmp_path / "play.json"))
+    assert [row["crashed"] for row in report["totals"]] == [4, 4]
+    assert "no such world" in (tmp_path / "play.episodes.jsonl").read_text()
+
+
+def test_every_play_skill_is_a_group() -> None:
+    results = {EpisodeKey(task.name, "ours", seed): result(True) for task, seed in PLAY.deal(PLAY.tasks, range(12))}
+    groups = [row["group"] for row in report_rows(Episodes(PLAY, ("ours",), results))["groups"]]
+    assert groups[:3] == ["lift", "place", "push"]
+    assert len(groups) == 15
