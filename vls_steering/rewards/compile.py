@@ -19,10 +19,10 @@ from torch import Tensor
 
 from vls_steering.core.errors import StreamFault
 from vls_steering.core.types import GRIPPER_OPEN_M, Observation
-from vls_steering.rewards.context import Context
+from vls_steering.rewards.context import Context, Past
 from vls_steering.rewards.document import RewardProgram, Stage
 from vls_steering.rewards.evaluate import Run, compile_expression
-from vls_steering.rewards.expression import Call, Expression, Logic, Not, Text, walk
+from vls_steering.rewards.expression import Call, Expression, Logic, Not, Text, children, walk
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.rewards.semantics import Exact, Smooth
 from vls_steering.rewards.terms import Terms, compile_term, constants
@@ -65,6 +65,7 @@ class CompiledStage:
         gates = [compile_term(term, SAFETY_WEIGHT) for term in stage.safety]
         self._terms = Terms([*wishes, *gates])
         self._gates = Terms(gates)
+        self._conditions = Terms(term for term in (*wishes, *gates) if term.fold.hinged)
         self._names = _part_names(stage, self._terms)
         self._gripper: Run = compile_expression(stage.gripper)
         self._done: Run = compile_expression(stage.done)
@@ -81,28 +82,42 @@ class CompiledStage:
         """Seconds the stage may take; None = any time."""
         return self.stage.deadline_s
 
-    def score(self, rollout: Rollout, scene: Scene, sharpness: float = 30.0) -> Tensor:
+    def score(self, rollout: Rollout, scene: Scene, sharpness: float = 30.0, past: Past | None = None) -> Tensor:
         """(K,) smooth and differentiable, higher is better.  `sharpness` is tau per unit of score (10 cm).
 
-        What the stage does not look at gets no gradient at all.
+        What the stage does not look at gets no gradient at all.  `past` (see progression.StageMemory) is what terms
+        with a window count their seconds from; without it they count from now.
         """
-        blocks, weights = self._parts(rollout, scene, sharpness)
+        blocks, weights = self._parts(rollout, scene, sharpness, past)
         parts = torch.cat(blocks, 1)
         return parts @ constants(weights, parts.dtype, parts.device)
 
-    def explain(self, rollout: Rollout, scene: Scene, sharpness: float = 30.0) -> dict[str, Tensor]:
+    def explain(
+        self, rollout: Rollout, scene: Scene, sharpness: float = 30.0, past: Past | None = None
+    ) -> dict[str, Tensor]:
         """The parts of the score, (K,) each, by the text of their term."""
-        blocks, weights = self._parts(rollout, scene, sharpness)
+        blocks, weights = self._parts(rollout, scene, sharpness, past)
         parts = [part for block in blocks for part in block.unbind(1)]
         named: dict[str, Tensor] = {}
         for name, weight, part in zip(self._names, weights, parts, strict=True):
             named[name] = named.get(name, 0.0) + weight * part
         return named
 
-    def _parts(self, rollout: Rollout, scene: Scene, sharpness: float) -> tuple[list[Tensor], tuple[float, ...]]:
+    def _parts(
+        self, rollout: Rollout, scene: Scene, sharpness: float, past: Past | None
+    ) -> tuple[list[Tensor], tuple[float, ...]]:
         """Blocks (K, N) of unweighted contributions, the gripper's first, and the weight of each column."""
-        context = self._context(rollout, scene, Smooth(sharpness))
-        return [self._gripper_part(context), *self._terms.values(context)], (-GRIPPER_WEIGHT, *self._terms.weights)
+        context = self._context(rollout, scene, Smooth(sharpness), past)
+        return [self._gripper_part(context.from_now()), *self._terms.values(context)], (
+            -GRIPPER_WEIGHT,
+            *self._terms.weights,
+        )
+
+    def robustness(self, rollout: Rollout, scene: Scene, past: Past | None = None) -> dict[str, Tensor]:
+        """Exact robustness of every condition, (K,) in units of score, by the text of its term; for reports."""
+        context = self._context(rollout, scene, Exact(), past)
+        columns = [part for block in self._conditions.robustness(context) for part in block.unbind(1)]
+        return dict(zip(self._conditions.texts, columns, strict=True))
 
     def safety(self, rollout: Rollout, scene: Scene) -> Tensor:
         """(K,) exact robustness of the safety terms in metres, the worst one; +inf when there is none."""
@@ -132,19 +147,22 @@ class CompiledStage:
     def _measure(self, run: Run, observation: Observation) -> float:
         # Progress, end and readiness are asked of one observation in turn: they share its evaluation.
         if self._measured is None or self._measured[0] is not observation:
-            scene = Scene.from_observation(observation, dtype=torch.float64)
-            self._measured = observation, self._context(scene.at_rest(), scene, Exact())
+            self._measured = observation, self.at_rest(Scene.from_observation(observation, dtype=torch.float64))
         with torch.no_grad():
             return float(run(self._measured[1]).reshape(-1)[0])
 
-    def _context(self, rollout: Rollout, scene: Scene, semantics: Exact | Smooth) -> Context:
+    def at_rest(self, scene: Scene) -> Context:
+        """The stage's view of one instant, exact."""
+        return self._context(scene.at_rest(), scene, Exact())
+
+    def _context(self, rollout: Rollout, scene: Scene, semantics: Exact | Smooth, past: Past | None = None) -> Context:
         missing = self.objects - set(scene.names)
         if missing:
             raise StreamFault(
                 f"the program needs {', '.join(sorted(map(repr, missing)))}, which is not among the keypoints",
                 f"Seen: {', '.join(scene.names) or 'nothing'}",
             )
-        return Context(rollout, scene, semantics, self._obstacles)
+        return Context(rollout, scene, semantics, self._obstacles, past)
 
     def _gripper_part(self, context: Context) -> Tensor:
         """(K, 1): the mean difference between wanted and planned opening."""
@@ -167,8 +185,10 @@ def _expressions(stage: Stage) -> Iterator[Expression]:
 def _kept_clear_of(expression: Expression) -> Iterator[str]:
     """Objects whose clearance from the body the expression asks for."""
     calls = (node for node in walk(expression) if isinstance(node, Call) and node.name == "clearance")
-    for call in calls:
-        yield from (node.value for node in walk(call) if isinstance(node, Text))
+    regions = (argument for call in calls for argument in children(call))
+    for region in regions:
+        if isinstance(region, Text) or (isinstance(region, Call) and region.name == "kp"):
+            yield from (node.value for node in walk(region) if isinstance(node, Text))
 
 
 def _part_names(stage: Stage, terms: Terms) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vls_steering.rewards.context import Context
+from vls_steering.rewards.context import Context, Region
 from vls_steering.rewards.expression import (
     Binary,
     Call,
@@ -21,8 +21,9 @@ from vls_steering.rewards.expression import (
     Quantity,
     Text,
     to_text,
+    walk,
 )
-from vls_steering.rewards.language import Kind, Site
+from vls_steering.rewards.language import Kind, Site, Type
 from vls_steering.rewards.typecheck import bind, type_of
 from vls_steering.rewards.words import VOCABULARY
 
@@ -46,7 +47,7 @@ def compile_expression(node: Expression, *, inside: bool = False, negated: bool 
     if isinstance(node, Logic):
         return _compile_logic(node, inside, negated)
     if isinstance(node, Compare):
-        return _compile_compare(node, inside, negated)
+        return recalled(_compile_compare(node, inside, negated), inside)
     if isinstance(node, (Name, Call)):
         return _compile_word(node, inside, negated)
     if isinstance(node, Negate):
@@ -58,11 +59,13 @@ def compile_expression(node: Expression, *, inside: bool = False, negated: bool 
 def _compile_logic(node: Logic, inside: bool, negated: bool) -> Run:
     parts = [compile_expression(part, inside=inside, negated=negated) for part in node.operands]
     conjunction = (node.operator == "and") is not negated
+    windows = any(_looks_along_time(part) for part in walk(node))
 
     def run(context: Context) -> Tensor:
         values = _together([part(context) for part in parts])
         semantics = context.semantics
-        return semantics.minimum(values) if conjunction else semantics.maximum(values)
+        mask = torch.ones_like(values, dtype=torch.bool) if windows else None
+        return semantics.minimum(values, mask) if conjunction else semantics.maximum(values, mask)
 
     return run
 
@@ -105,7 +108,7 @@ def _compile_word(node: Name | Call, inside: bool, negated: bool) -> Run:
             continue
         flip = negated and bool(word.dual) and parameter.type.kind is Kind.PREDICATE
         run = compile_expression(argument, inside=inside or word.temporal, negated=flip)
-        arguments.append(as_point(run) if parameter.type.kind is Kind.POINT else run)
+        arguments.append(_CONVERSIONS.get(parameter.type.kind, _unchanged)(run))
     evaluate = word.evaluate
     if word.temporal:
         quantity = next(iter(bound.values()))
@@ -113,8 +116,7 @@ def _compile_word(node: Name | Call, inside: bool, negated: bool) -> Run:
         reference = type_of(quantity, inside=True).dimension.reference
 
         def value(context: Context) -> Any:
-            times = context.rollout.times_s
-            site = Site(times if inside else times.new_zeros(1), reference)
+            site = Site(context.times_s if inside else context.start_s, reference)
             return evaluate(context, site, *[argument(context) for argument in arguments])
 
     else:
@@ -122,11 +124,22 @@ def _compile_word(node: Name | Call, inside: bool, negated: bool) -> Run:
         def value(context: Context) -> Any:
             return evaluate(context, *[argument(context) for argument in arguments])
 
+    atom = inside and isinstance(word.result, Type) and word.result.kind is Kind.PREDICATE
     # Terms of a stage share most of their words: a gate and a preference about one clearance compute it once.
     key = (to_text(node), inside, negated)
     if negated and not word.dual:
-        return lambda context: -context.once(key, value)
-    return lambda context: context.once(key, value)
+        return recalled(lambda context: -context.once(key, value), atom)
+    return recalled(lambda context: context.once(key, value), atom)
+
+
+def recalled(run: Run, atom: bool) -> Run:
+    """What has a value at each step inside a word that looks along time (an `atom`) also has values of the past."""
+    return (lambda context: context.along_time(run)) if atom else run
+
+
+def _looks_along_time(node: Expression) -> bool:
+    word = VOCABULARY.find(node.name) if isinstance(node, Call) else None
+    return word is not None and word.temporal
 
 
 def _together(values: list[Tensor]) -> Tensor:
@@ -139,7 +152,11 @@ def _constant(value: float | None) -> Run:
     return lambda context: value
 
 
-def as_point(run: Run) -> Run:
+def _unchanged(run: Run) -> Run:
+    return run
+
+
+def _as_point(run: Run) -> Run:
     """The centre of what `run` gives by name; other points as they are."""
 
     def point(context: Context) -> Any:
@@ -147,3 +164,16 @@ def as_point(run: Run) -> Run:
         return context.position(value) if isinstance(value, str) else value
 
     return point
+
+
+def _as_region(run: Run) -> Run:
+    """Centre and size of what `run` gives by name; other regions as they are."""
+
+    def region(context: Context) -> Any:
+        value = run(context)
+        return Region(context.position(value), context.size(value), value) if isinstance(value, str) else value
+
+    return region
+
+
+_CONVERSIONS = {Kind.POINT: _as_point, Kind.REGION: _as_region}

@@ -22,6 +22,7 @@ class Kind(Enum):
 
     OBJECT = "an object"  # a named thing of the scene; stands for its centre where a point is wanted
     POINT = "a point"
+    REGION = "a region"  # an axis-aligned box; an object stands for its own
     DIRECTION = "a direction"
     BODY = "the robot's body"
     SIGNAL = "a quantity"  # one value per step of the chunk, or one for the whole chunk
@@ -53,6 +54,7 @@ class Type:
 
 POINT = Type(Kind.POINT)
 OBJECT = Type(Kind.OBJECT)
+REGION = Type(Kind.REGION)
 DIRECTION = Type(Kind.DIRECTION)
 BODY = Type(Kind.BODY)
 DISTANCE = Type(Kind.SIGNAL, LENGTH)
@@ -66,12 +68,17 @@ SPAN = Type(Kind.SIGNAL, TIME, constant=True)
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of a word.  `type.dimension` is ignored when `any_dimension`; a default of None means required."""
+    """One argument of a word.
+
+    `type.dimension` is ignored when `any_dimension`; a default of None means required; `choices` are the literals
+    allowed, any when empty.
+    """
 
     name: str
     type: Type
     default: float | None = None
     any_dimension: bool = False
+    choices: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class Primitive:
 class Site:
     """Where a word that looks along time is called."""
 
-    anchors_s: Tensor  # (A,) s from now: when its value is wanted; one anchor, now, unless inside another such word
+    anchors_s: Tensor  # (A,) s from now: when its value is wanted; one anchor unless inside another such word
     reference: float  # SI amount of its first argument that is worth one unit of score
 
 

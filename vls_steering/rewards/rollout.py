@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,12 +29,18 @@ class Rollout:
     tcp: Tensor  # (K, H, 3) m, base frame
     gripper_width: Tensor  # (K, H) m, commanded
     times_s: Tensor  # (H,) s from now
+    approach: Tensor | None = None  # (K, H, 3) unit vector out of the hand; None: it points straight down throughout
+    joints: Tensor | None = None  # (K, H, 7) rad; None: not predicted
+    at_rest: bool = False  # the present itself, one step long
 
     def __post_init__(self) -> None:
         particles, horizon = self.tcp.shape[:2]
         shapes = (tuple(self.tcp.shape), tuple(self.gripper_width.shape), tuple(self.times_s.shape))
         if shapes != ((particles, horizon, 3), (particles, horizon), (horizon,)):
             raise ShapeError(f"a rollout needs (K, H, 3), (K, H) and (H,), got {shapes}")
+        for name, value, size in (("approach", self.approach, 3), ("joints", self.joints, 7)):
+            if value is not None and tuple(value.shape) != (particles, horizon, size):
+                raise ShapeError(f"{name} of a rollout is (K, H, {size}), got {tuple(value.shape)}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,9 @@ class Scene:
     tcp: Tensor  # (3,) m
     gripper_width: float  # m, measured
     held: str | None  # the object in the hand; it moves with the TCP along a rollout
+    approach: Tensor | None = None  # (3,) unit vector out of the hand, measured; None: straight down
+    joints: Tensor | None = None  # (7,) rad, measured
+    velocity: Tensor | None = None  # (3,) m/s of the TCP; None: unknown, and at rest taken for zero
 
     @classmethod
     def from_observation(
@@ -69,6 +79,8 @@ class Scene:
             tcp=tensor([observation.robot.tcp_position])[0],
             gripper_width=observation.robot.gripper_width_m,
             held=held_object(observation),
+            approach=tensor([_approach(observation.robot.tcp_quat_xyzw)])[0],
+            joints=torch.tensor(observation.robot.joint_positions.tolist(), dtype=dtype, device=device),
         )
 
     def position(self, name: str) -> Tensor:
@@ -109,7 +121,15 @@ class Scene:
     def at_rest(self) -> Rollout:
         """The rollout that stays where the hand is now: one particle, one step, at the present."""
         width = self.tcp.new_full((1, 1), self.gripper_width)
-        return Rollout(self.tcp.reshape(1, 1, 3), width, self.tcp.new_zeros(1))
+        approach = None if self.approach is None else self.approach.reshape(1, 1, 3)
+        joints = None if self.joints is None else self.joints.reshape(1, 1, 7)
+        return Rollout(self.tcp.reshape(1, 1, 3), width, self.tcp.new_zeros(1), approach, joints, at_rest=True)
+
+
+def _approach(quat_xyzw: FloatArray) -> FloatArray:
+    """(3,) the z axis of the hand, out of the palm, in the base frame."""
+    x, y, z, w = (float(value) for value in quat_xyzw / np.linalg.norm(quat_xyzw))
+    return np.array([2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)])
 
 
 def held_object(observation: Observation) -> str | None:

@@ -6,7 +6,8 @@ formula holds:  min by the log-sum-exp bound, max by the Boltzmann average (Gilp
 measure of signal temporal logic", IEEE L-CSS 2021).
 
 Reductions run over the last axis.  `mask` (broadcastable, True = counts) selects a window; an empty window of a
-minimum is +inf (a vacuous `always` holds), of a maximum -inf.
+minimum is +inf (a vacuous `always` holds), of a maximum -inf.  Values that may come from such windows themselves are
+reduced with a mask, which keeps their infinities out of the gradient; without a mask they must be finite.
 """
 
 from __future__ import annotations
@@ -58,16 +59,21 @@ class Smooth:
     def minimum(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
             return torch.logsumexp(-self.sharpness * values, -1) * (-1.0 / self.sharpness)
-        # Masked entries get a finite stand-in, so that no inf - inf reaches the gradient.
-        filled = torch.where(mask, -self.sharpness * values, _FAR_BELOW)
-        return torch.where(mask.any(-1), -torch.logsumexp(filled, -1) / self.sharpness, torch.inf)
+        counts = mask & ~values.isinf()
+        # What does not count gets a finite stand-in, so that no inf - inf reaches the gradient.
+        filled = torch.where(counts, -self.sharpness * values, _FAR_BELOW)
+        least = torch.where(counts.any(-1), torch.logsumexp(filled, -1) * (-1.0 / self.sharpness), torch.inf)
+        return torch.where((mask & values.isneginf()).any(-1), -torch.inf, least)
 
     def maximum(self, values: Tensor, mask: Tensor | None = None) -> Tensor:
         if mask is None:
             return (values * torch.softmax(self.sharpness * values, -1)).sum(-1)
-        weights = torch.softmax(torch.where(mask, self.sharpness * values, _FAR_BELOW), -1)
-        average = (torch.where(mask, values, 0.0) * weights).sum(-1)
-        return torch.where(mask.any(-1), average, -torch.inf)
+        counts = mask & ~values.isinf()
+        weights = torch.softmax(torch.where(counts, self.sharpness * values, _FAR_BELOW), -1)
+        average = (torch.where(counts, values, 0.0) * weights).sum(-1)
+        return torch.where(
+            (mask & values.isposinf()).any(-1), torch.inf, torch.where(counts.any(-1), average, -torch.inf)
+        )
 
     def peak(self, values: Tensor) -> Tensor:
         # Log-mean-exp: below the maximum too, and every weight of its gradient is positive (Boltzmann's are not).

@@ -7,7 +7,7 @@ its closest approaches) are therefore stacked and folded at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,13 +16,15 @@ from torch import Tensor
 
 from vls_steering.rewards.context import Context
 from vls_steering.rewards.document import Term
-from vls_steering.rewards.evaluate import Run, compile_expression
-from vls_steering.rewards.expression import Call, Compare, Expression, Not
+from vls_steering.rewards.evaluate import Run, compile_expression, recalled
+from vls_steering.rewards.expression import Call, Compare, Expression, Not, children
 from vls_steering.rewards.language import Kind
 from vls_steering.rewards.semantics import window
 from vls_steering.rewards.typecheck import constant_value, split_weight, type_of
 
 _WINDOW = ("condition", "after", "before")
+# Number of conditions that the words along time take before their window.
+_CONDITIONS = {"always": 1, "eventually": 1, "until": 2, "release": 2}
 _DUAL = {"always": "eventually", "eventually": "always"}
 # Folds of the quantity inside an objective; `lowest(q)` is `-highest(-q)`.
 _PEAKS = {"highest": 1.0, "lowest": -1.0}
@@ -31,14 +33,20 @@ _FOLDS = {"mean": "mean", "at_end": "last"}
 
 @dataclass(frozen=True)
 class Fold:
-    """How (K, N, H) values become (K, N): terms with equal folds are evaluated together."""
+    """How (K, N, T) values become (K, N): terms with equal folds are evaluated together.
+
+    A fold with a window `recalls`: it counts its seconds from the beginning of the stage and looks at what was
+    measured since.  T is the chunk's H steps, after the P samples of the past for a fold that recalls.
+    """
 
     kind: str  # always, eventually, peak, mean, last; given = one value already
     hinged: bool  # a condition, not an objective
     after_s: float = 0.0
     before_s: float = math.inf
+    recalls: bool = False
 
-    def __call__(self, context: Context, values: Tensor) -> Tensor:
+    def exact(self, context: Context, values: Tensor) -> Tensor:
+        """The fold of the whole signal, past and future."""
         semantics = context.semantics
         if self.kind == "always":
             return semantics.minimum(values, self._mask(context))
@@ -48,15 +56,25 @@ class Fold:
             return semantics.peak(values)
         return values.mean(-1) if self.kind == "mean" else values[..., -1]
 
-    @property
-    def whole_chunk(self) -> bool:
-        return self.after_s == 0.0 and self.before_s == math.inf
+    def progressed(self, context: Context, values: Tensor) -> Tensor:
+        """The fold of what can still be changed: the past of a formula that goes on beyond a chunk drops out.
+
+        A past failure of `always` cannot be made good, so it must not drown what is left; a past success of
+        `eventually` leaves nothing to do.
+        """
+        mask = self._mask(context)
+        if context.past is None or mask is None or self.kind not in _DUAL:
+            return self.exact(context, values)
+        ahead = mask & (context.times_s > 0.0)
+        if self.kind == "always":
+            return context.semantics.minimum(values, ahead)
+        achieved = torch.where(mask & ~ahead, values, -torch.inf).amax(-1)
+        return torch.where(achieved >= 0.0, achieved, context.semantics.maximum(values, ahead))
 
     def _mask(self, context: Context) -> Tensor | None:
-        if self.whole_chunk:
+        if not self.recalls:
             return None
-        times = context.rollout.times_s
-        return window(times, times.new_zeros(1), self.after_s, self.before_s)
+        return window(context.times_s, context.start_s, self.after_s, self.before_s)
 
 
 @dataclass(frozen=True)
@@ -86,9 +104,11 @@ def _condition(text: str, weight: float, body: Expression) -> CompiledTerm:
     while isinstance(node, Not):
         node, negated = node.operand, not negated
     if not isinstance(node, Call) or node.name not in _DUAL:
-        return CompiledTerm(text, weight, compile_expression(body), 1.0, 0.0, Fold("given", True))
+        return CompiledTerm(
+            text, weight, compile_expression(body), 1.0, 0.0, Fold("given", True, recalls=_windowed(body))
+        )
     after, before = (_seconds(node, i, default) for i, default in ((1, 0.0), (2, math.inf)))
-    fold = Fold(_DUAL[node.name] if negated else node.name, True, after, before)
+    fold = Fold(_DUAL[node.name] if negated else node.name, True, after, before, _windowed(node))
     return CompiledTerm(text, weight, *_affine(_argument(node, 0, "condition"), negated), fold)
 
 
@@ -112,10 +132,19 @@ def _affine(condition: Expression, negated: bool) -> tuple[Run, float, float]:
         # `<=` wants the right side to be the greater one.
         sign = scale if (condition.operator == "<=") is not negated else -scale
         if right is not None:
-            return compile_expression(condition.left, inside=True), -sign, sign * right
+            return recalled(compile_expression(condition.left, inside=True), True), -sign, sign * right
         if left is not None:
-            return compile_expression(condition.right, inside=True), sign, -sign * left
+            return recalled(compile_expression(condition.right, inside=True), True), sign, -sign * left
     return compile_expression(condition, inside=True, negated=negated), 1.0, 0.0
+
+
+def _windowed(verdict: Expression) -> bool:
+    """A word that looks along time, at the top of the verdict, has a window."""
+    if isinstance(verdict, Call):
+        return len(verdict.arguments) > _CONDITIONS[verdict.name] or any(
+            name in _WINDOW[1:] for name, _ in verdict.keywords
+        )
+    return any(_windowed(child) for child in children(verdict))
 
 
 def _argument(call: Call, position: int, name: str) -> Expression:
@@ -150,21 +179,25 @@ class Terms:
 
     def values(self, context: Context) -> list[Tensor]:
         """Blocks (K, N) of unweighted contributions; a satisfied condition, or one beyond the chunk, counts 0."""
-        return [_hinge(fold, _folded(context, fold, group)) for fold, group in self._groups]
+        return [_hinge(fold, _values(context, fold, group, fold.progressed)) for fold, group in self._groups]
 
     def robustness(self, context: Context) -> list[Tensor]:
         """Blocks (K, N) of robustness in units of score; a window beyond the chunk decides nothing (+inf)."""
-        blocks = [_folded(context, fold, group) for fold, group in self._groups]
+        blocks = [_values(context, fold, group, fold.exact) for fold, group in self._groups]
         return [torch.where(torch.isneginf(block), torch.inf, block) for block in blocks]
 
 
-def _folded(context: Context, fold: Fold, group: Sequence[CompiledTerm]) -> Tensor:
-    particles, horizon = context.rollout.gripper_width.shape
-    steps = 1 if fold.kind == "given" else horizon
+def _values(
+    context: Context, fold: Fold, group: Sequence[CompiledTerm], reduce: Callable[[Context, Tensor], Tensor]
+) -> Tensor:
+    if not fold.recalls:
+        context = context.from_now()
+    particles = context.rollout.tcp.shape[0]
+    steps = 1 if fold.kind == "given" else len(context.times_s)
     signals = [_shaped(term.signal(context), (particles, steps)) for term in group]
     stacked = signals[0].unsqueeze(1) if len(group) == 1 else torch.stack(signals, 1)
     values = _affinely(stacked, tuple(term.scale for term in group), tuple(term.offset for term in group))
-    return values[..., 0] if fold.kind == "given" else fold(context, values)
+    return values[..., 0] if fold.kind == "given" else reduce(context, values)
 
 
 def _shaped(values: Tensor, shape: tuple[int, int]) -> Tensor:
@@ -184,7 +217,7 @@ def _hinge(fold: Fold, values: Tensor) -> Tensor:
     if not fold.hinged:
         return values
     # Only a window, or what is made of windows, can lie beyond the chunk.
-    decided = values if fold.kind != "given" and fold.whole_chunk else torch.where(values.isinf(), 0.0, values)
+    decided = values if fold.kind != "given" and not fold.recalls else torch.where(values.isinf(), 0.0, values)
     return decided.clamp(max=0.0)
 
 

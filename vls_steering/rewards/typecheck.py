@@ -173,8 +173,8 @@ def _argument(node: Expression, parameter: Parameter, word: Primitive, report: R
     if found is None:
         return None
     wanted = parameter.type
-    if wanted.kind is Kind.POINT and found.kind is Kind.OBJECT:
-        return found
+    if wanted.kind in (Kind.POINT, Kind.REGION) and found.kind is Kind.OBJECT:
+        return found  # its centre, or its box
     where = f"{parameter.name!r} of {word.name}"
     if wanted.kind is Kind.OBJECT and found.kind is Kind.OBJECT:
         inner_text = isinstance(node, Text) or word.name != "kp"
@@ -206,6 +206,10 @@ def _quantity_argument(
         return None
     if wanted.constant and not found.constant:
         report(node.span, f"{where} must be a literal", _quote(node), f"e.g. {example_of(wanted.dimension)}")
+        return None
+    if parameter.choices and constant_value(node) not in parameter.choices:
+        accepted = ", ".join(f"{choice:g}" for choice in parameter.choices)
+        report(node.span, f"{where} is out of range", _quote(node), accepted)
         return None
     if not wanted.constant and found.constant:
         report(node.span, f"{where} does not depend on the motion", _quote(node), f"e.g. {word.example}")

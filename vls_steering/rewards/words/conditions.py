@@ -52,8 +52,8 @@ def _on(context: Context, name: str, support: str) -> Tensor:
 
 
 def _windows(context: Context, site: Site, robustness: Tensor, after: float, before: float) -> tuple[Tensor, Tensor]:
-    mask = window(context.rollout.times_s, site.anchors_s, after, before)  # (A, H)
-    return context.spread(robustness).unsqueeze(1), mask
+    mask = window(context.times_s, site.anchors_s, after, before)  # (A, P + H)
+    return context.spread_time(robustness).unsqueeze(1), mask
 
 
 def _always(context: Context, site: Site, robustness: Tensor, after: float, before: float) -> Tensor:
@@ -62,6 +62,38 @@ def _always(context: Context, site: Site, robustness: Tensor, after: float, befo
 
 def _eventually(context: Context, site: Site, robustness: Tensor, after: float, before: float) -> Tensor:
     return context.semantics.maximum(*_windows(context, site, robustness, after, before))
+
+
+def _until(context: Context, site: Site, holding: Tensor, goal: Tensor, after: float, before: float) -> Tensor:
+    """Some step of the window reaches the goal, and every step from the anchor up to it, it excluded, holds."""
+    holding, goal = context.spread_time(holding), context.spread_time(goal)
+    joint = torch.cat([_up_to(holding), goal[:, None, :, None]], -1)  # (K, 1, T, T + 1)
+    reached = context.semantics.minimum(joint, _with_goal(_earlier(context, site)))  # (K, A, T)
+    return context.semantics.maximum(reached, window(context.times_s, site.anchors_s, after, before))
+
+
+def _release(context: Context, site: Site, freeing: Tensor, kept: Tensor, after: float, before: float) -> Tensor:
+    """Every step of the window keeps, unless a step before it, from the anchor on, has set free; the dual of until."""
+    freeing, kept = context.spread_time(freeing), context.spread_time(kept)
+    joint = torch.cat([_up_to(freeing), kept[:, None, :, None]], -1)
+    allowed = context.semantics.maximum(joint, _with_goal(_earlier(context, site)))
+    return context.semantics.minimum(allowed, window(context.times_s, site.anchors_s, after, before))
+
+
+def _up_to(values: Tensor) -> Tensor:
+    """(K, T) -> (K, 1, T, T): every step's values, once for each step they may come before."""
+    return values[:, None, None, :].expand(-1, 1, values.shape[-1], -1)
+
+
+def _earlier(context: Context, site: Site) -> Tensor:
+    """(A, T, T): step i counts for step j when it lies between the anchor and j, j excluded."""
+    times = context.times_s
+    since = times >= site.anchors_s.unsqueeze(-1) - 1e-3  # (A, T)
+    return since.unsqueeze(1) & (times.unsqueeze(0) < times.unsqueeze(1) - 1e-6)
+
+
+def _with_goal(mask: Tensor) -> Tensor:
+    return torch.cat([mask, torch.ones_like(mask[..., :1])], -1)
 
 
 def _verdict(arguments: tuple[Type, ...]) -> Type:
@@ -82,6 +114,7 @@ _WHEN = (
     Parameter("after", SPAN, default=0.0),
     Parameter("before", SPAN, default=math.inf),
 )
+_UNTIL = (Parameter("condition", CONDITION), Parameter("goal", CONDITION), *_WHEN[1:])
 _WORTH = (Parameter("quantity", Type(Kind.SIGNAL), any_dimension=True),)
 
 CONDITION_WORDS = (
@@ -100,7 +133,7 @@ CONDITION_WORDS = (
         _WHEN,
         _verdict,
         _always,
-        "The condition holds at every step of the window (seconds from now; the whole chunk by default).",
+        "The condition holds at every step of the window (seconds since the stage began; default: the whole chunk).",
         "always(dist(ee, kp('purple box')) >= 8 cm, after=0.2 s, before=1.5 s)",
         temporal=True,
         dual="eventually",
@@ -114,6 +147,26 @@ CONDITION_WORDS = (
         "eventually(dist(ee, kp('red cube')) <= 2 cm, before=1 s)",
         temporal=True,
         dual="always",
+    ),
+    Primitive(
+        "until",
+        _UNTIL,
+        _verdict,
+        _until,
+        "The goal holds at some step of the window, and the condition at every step before it.",
+        "until(speed <= 10 cm/s, grasped('red cube'), before=1.5 s)",
+        temporal=True,
+        dual="release",
+    ),
+    Primitive(
+        "release",
+        _UNTIL,
+        _verdict,
+        _release,
+        "The goal holds at every step of the window, up to and including the step where the condition first holds.",
+        "release(on('red cube', 'white plate'), gripper_width <= 5 cm)",
+        temporal=True,
+        dual="until",
     ),
     Primitive(
         "maximize",

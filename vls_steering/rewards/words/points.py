@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vls_steering.rewards.context import Context
-from vls_steering.rewards.language import BODY, DIRECTION, OBJECT, POINT, SIZE, Parameter, Primitive
+from vls_steering.rewards.context import Context, Region
+from vls_steering.rewards.language import BODY, DIRECTION, OBJECT, POINT, REGION, SIZE, Parameter, Primitive
 
 # Directions as a person at the table says them for a robot that looks along x: forward is away from its base.
 DIRECTIONS: dict[str, tuple[float, float, float]] = {
@@ -42,6 +42,18 @@ def _above(context: Context, name: str, height: float) -> Tensor:
 
 def _rest(context: Context, name: str, support: str) -> Tensor:
     return _above(context, support, 0.0) + context.size(name) * context.scene.tcp.new_tensor((0.0, 0.0, 0.5))
+
+
+def _midpoint(context: Context, a: Tensor, b: Tensor) -> Tensor:
+    return (a + b) / 2
+
+
+def _box(context: Context, center: Tensor, x: float, y: float, z: float) -> Region:
+    return Region(center, context.scene.tcp.new_tensor((x, y, z)).abs())
+
+
+def _approach(context: Context) -> Tensor:
+    return context.approach()
 
 
 def _direction(name: str, vector: tuple[float, float, float]) -> Primitive:
@@ -106,6 +118,30 @@ POINT_WORDS = (
         _rest,
         "Where the centre of the first object is when it stands on the middle of the second.",
         "minimize(lowest(dist(kp('red cube'), rest('red cube', 'white plate'))))",
+    ),
+    Primitive(
+        "midpoint",
+        (Parameter("a", POINT), Parameter("b", POINT)),
+        POINT,
+        _midpoint,
+        "The point halfway between two points.",
+        "minimize(lowest(horizontal(kp('red cube'), midpoint('blue cube', 'green cylinder'))))",
+    ),
+    Primitive(
+        "box",
+        (Parameter("center", POINT), Parameter("x", SIZE), Parameter("y", SIZE), Parameter("z", SIZE)),
+        REGION,
+        _box,
+        "An axis-aligned box of space, by its centre and full extents; an object stands for its own.",
+        "always(clearance(body, box(point(60 cm, 0 cm, 20 cm), 10 cm, 40 cm, 40 cm)) >= 2 cm)",
+    ),
+    Primitive(
+        "approach",
+        (),
+        DIRECTION,
+        _approach,
+        "The direction out of the hand, from palm to fingertips.",
+        "always(angle(approach, forward) <= 20 deg)",
     ),
     *(_direction(name, vector) for name, vector in DIRECTIONS.items()),
 )
