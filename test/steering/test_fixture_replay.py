@@ -11,7 +11,7 @@ from steering.worlds import SCHEDULES, Wish, begun, fan, mode_goal, observe, var
 
 from vls_steering.policies.base import NoiseSchedule
 from vls_steering.steering import PRESETS
-from vls_steering.steering.sampler import TickNoise
+from vls_steering.steering.noise import TickNoise
 
 both = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
 

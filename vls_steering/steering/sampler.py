@@ -90,8 +90,7 @@ class Sampler:
                 late = f"deadline at step {done} of {course.evaluations}"
                 break
             estimate = self._estimate(estimator_of(move.step), query.encoding, swarm.x, now, watch)
-            clean = estimate.clean if splice is None else splice.clamp(estimate.clean)
-            swarm = self._stepped(swarm, estimate, clean, now, after, noise.steps[:, column])
+            swarm = self._stepped(swarm, estimate, splice, now, after, noise.steps[:, column])
             done += 1
             if column == 0 and query.plan is not None and course.steps > 1:
                 swarm, jumped = self._restarted(swarm, start, estimate.raw, course, noise.restart)
@@ -101,7 +100,8 @@ class Sampler:
                     looks.append(self.resampler.look(swarm, reward, swarm.levels[:, column + 1], column, move, noise))
                     swarm = looks[-1].swarm
         return Samples(
-            clean=swarm.clean,
+            # Half way down the guidance still overshoots, to carry particles from mode to mode: not to be executed.
+            clean=swarm.raw if late else swarm.clean,
             alive=swarm.alive,
             shift_m=swarm.shift_m,
             level=swarm.started,
@@ -129,12 +129,14 @@ class Sampler:
             return estimator.estimate(predict, x, schedule.alpha(level), schedule.sigma(level))
 
     def _stepped(
-        self, swarm: Swarm, estimate: Estimate, clean: Tensor, now: Tensor, after: Tensor, noise: Tensor
+        self, swarm: Swarm, estimate: Estimate, splice: Splice | None, now: Tensor, after: Tensor, noise: Tensor
     ) -> Swarm:
+        clean, raw = (part if splice is None else splice.clamp(part) for part in (estimate.clean, estimate.raw))
         return replace(
             swarm,
             x=denoise_step(swarm.x, clean, now, after, self._policy.schedule, self._eta, noise),
             clean=clean,
+            raw=raw,
             alive=swarm.alive & estimate.alive,
             shift_m=torch.maximum(swarm.shift_m, estimate.shift_m),
         )

@@ -20,6 +20,7 @@ class Swarm:
 
     x: Tensor  # (K, H, A), normalised, noisy
     clean: Tensor  # (K, H, A), last clean estimate
+    raw: Tensor  # (K, H, A), the same without the last pull of the guidance, which may overshoot until late
     levels: Tensor  # (K, M + 1), before each move and after the last
     started: Tensor  # (K,) level that the particle was last started from
     lineage: Tensor  # (K,) int64, index of the particle of the start that it descends from
@@ -37,6 +38,7 @@ class Swarm:
         return Swarm(
             x=start.x,
             clean=start.guess,
+            raw=start.guess,
             levels=levels,
             started=start.level,
             lineage=torch.arange(len(start.level), device=start.level.device),
