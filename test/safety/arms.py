@@ -22,6 +22,8 @@ _JACOBIAN = np.array(
     ]
 )
 _INVERSE = np.linalg.pinv(_JACOBIAN)
+# It does not turn its hand; three rows across the others' stand for the angular part where a condition is computed.
+_TWIST = np.concatenate([_JACOBIAN, 0.3 * np.linalg.svd(_JACOBIAN)[2][3:6]])
 
 
 class LinearArm:
@@ -29,6 +31,9 @@ class LinearArm:
 
     def tcp_pose(self, joint_positions: FloatArray, /) -> tuple[FloatArray, FloatArray]:
         return HOME_TCP + _JACOBIAN @ (joint_positions - HOME_Q), np.array(DOWN_QUAT_XYZW)
+
+    def jacobian(self, joint_positions: FloatArray, /) -> FloatArray:
+        return _TWIST
 
     def solve(self, position: FloatArray, quat_xyzw: FloatArray, seed: FloatArray, /) -> FloatArray:
         if np.linalg.norm(position) > 0.85:

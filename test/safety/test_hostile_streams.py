@@ -21,7 +21,7 @@ from vls_steering.safety import (
     ReasonCode,
     violations,
 )
-from vls_steering.safety.checks import WORKSPACE_SLACK_M
+from vls_steering.safety.tcp import WORKSPACE_SLACK_M
 
 finite = st.floats(-2.0, 2.0)
 anything = st.floats(allow_nan=False, allow_infinity=False, width=32)

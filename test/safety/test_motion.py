@@ -13,8 +13,9 @@ from safety.arms import HOME_Q, HOME_TCP, LinearArm
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.safety import FR3_LIMITS, ExecutorSettings, PathCheck, Violation, violations
-from vls_steering.safety.checks import WORKSPACE_SLACK_M, JointPath, stop_check, workspace_path_check
+from vls_steering.safety.checks import JointPath, stop_check
 from vls_steering.safety.motion import Motion, MotionState
+from vls_steering.safety.tcp import WORKSPACE_SLACK_M, tcp_path_check
 
 AMBITIOUS = {"velocity_fraction": 0.9, "acceleration_fraction": 0.95, "jerk_fraction": 0.95, "joint_margin_rad": 0.02}
 LOWER, UPPER = FR3_LIMITS.soft_range(0.03)
@@ -133,14 +134,14 @@ def tcp_path(*heights_m: float) -> JointPath:
 def test_a_path_that_leaves_the_workspace_is_objected_to_and_one_that_comes_back_is_not(
     heights_m: tuple[float, ...], objects: bool
 ) -> None:
-    check = workspace_path_check(LinearArm(), ExecutorSettings())
+    check = tcp_path_check(LinearArm(), FR3_LIMITS, ExecutorSettings(), 1.0)
     assert (check(tcp_path(*heights_m)) is not None) == objects
 
 
 @pytest.mark.parametrize("guarded", [True, False])
 def test_a_dive_through_the_table_ends_above_it_only_with_the_guard(guarded: bool) -> None:
     chosen = ExecutorSettings()
-    guard = workspace_path_check(LinearArm(), chosen)
+    guard = tcp_path_check(LinearArm(), FR3_LIMITS, chosen, 1.0)
     motion = Motion(FR3_LIMITS, chosen, (guard,) if guarded else ())
     motion.reset(HOME_Q)
     below = MotionState(tcp_path(-0.1).positions[0], np.zeros(7), np.zeros(7))

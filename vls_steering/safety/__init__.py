@@ -5,10 +5,12 @@ Imports `core` alone.
 """
 
 from vls_steering.safety.checks import ChunkCheck, Finding, JointPath, PathCheck, Proposal
+from vls_steering.safety.chunks import Chunk, DeltaChunk, JointChunk
+from vls_steering.safety.clearance import Clearance, clearance_check
 from vls_steering.safety.executor import Executor, NotArmed
 from vls_steering.safety.kinematics import Kinematics
-from vls_steering.safety.limits import FR3_LIMITS, PANDA_LIMITS, ArmLimits
-from vls_steering.safety.oracle import Violation, violations
+from vls_steering.safety.limits import FR3_LIMITS, PANDA_LIMITS, ArmLimits, CartesianLimits
+from vls_steering.safety.oracle import Violation, tcp_violations, violations
 from vls_steering.safety.reasons import REASONS, ReasonCode, Severity
 from vls_steering.safety.settings import ExecutorSettings
 from vls_steering.safety.status import Band, ExecutorState, SafetyStatus, Verdict
@@ -20,11 +22,16 @@ __all__ = [
     "REASONS",
     "ArmLimits",
     "Band",
+    "CartesianLimits",
+    "Chunk",
     "ChunkCheck",
+    "Clearance",
+    "DeltaChunk",
     "Executor",
     "ExecutorSettings",
     "ExecutorState",
     "Finding",
+    "JointChunk",
     "JointPath",
     "Kinematics",
     "NotArmed",
@@ -36,5 +43,7 @@ __all__ = [
     "Verdict",
     "Violation",
     "Watchdog",
+    "clearance_check",
+    "tcp_violations",
     "violations",
 ]

@@ -14,7 +14,6 @@ import numpy as np
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import GRIPPER_OPEN_M, ActionChunk
-from vls_steering.safety.kinematics import Kinematics
 from vls_steering.safety.limits import ArmLimits
 from vls_steering.safety.reasons import ReasonCode
 from vls_steering.safety.settings import ExecutorSettings
@@ -23,8 +22,6 @@ _QUAT_TOLERANCE = 1e-2
 # A network's gripper output overshoots a little; beyond this the numbers are not widths.
 _WIDTH_TOLERANCE_M = 0.05
 _SHORTEST_STEP_S = 1e-3
-# A smooth motion through steps on the edge of the workspace rounds its corners outside of it.
-WORKSPACE_SLACK_M = 0.005
 
 
 @dataclass(frozen=True)
@@ -36,6 +33,7 @@ class Proposal:
     commanded_tcp: FloatArray  # (3,) m, where the last set-point has the TCP
     commanded_s: float  # when that was
     last_stamp_s: float  # of the last accepted chunk; -inf when there is none
+    joint_positions: FloatArray | None = None  # (H, 7) rad, of a chunk that came in joint space
 
 
 @dataclass(frozen=True)
@@ -180,26 +178,6 @@ def stop_check(limits: ArmLimits, settings: ExecutorSettings) -> PathCheck:
             return finding
         ratio = velocity_ratio(limits, path)
         return Finding(ReasonCode.JOINT_VELOCITY, f"{ratio:.2f} times the bound") if ratio > 0.95 else None
-
-    return check
-
-
-def workspace_path_check(kinematics: Kinematics, settings: ExecutorSettings) -> PathCheck:
-    """The TCP stays in the workspace box between the steps too, and while it stops.
-
-    A path that starts outside, as after arming there, may come back but not go further out.
-    """
-    lower = np.array(settings.workspace_lower_m) - WORKSPACE_SLACK_M
-    upper = np.array(settings.workspace_upper_m) + WORKSPACE_SLACK_M
-
-    def check(path: JointPath) -> Finding | None:
-        tcp = np.array([kinematics.tcp_pose(q)[0] for q in path.positions])
-        outside = np.maximum(lower - tcp, tcp - upper)
-        beyond = outside - np.maximum(outside[0], 0.0)
-        sample, axis = np.unravel_index(int(beyond.argmax()), beyond.shape)
-        if beyond[sample, axis] <= 0:
-            return None
-        return Finding(ReasonCode.WORKSPACE, f"the motion would pass {'xyz'[axis]} = {tcp[sample, axis]:.3f} m")
 
     return check
 

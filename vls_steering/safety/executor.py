@@ -11,16 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from vls_steering.core.errors import ExitCode, VlsError
-from vls_steering.core.types import GRIPPER_OPEN_M, ActionChunk, RobotState, SetPoint
-from vls_steering.safety.checks import (
-    ChunkCheck,
-    JointPath,
-    PathCheck,
-    Proposal,
-    joint_range_check,
-    stop_check,
-    workspace_path_check,
-)
+from vls_steering.core.types import GRIPPER_OPEN_M, RobotState, SetPoint
+from vls_steering.safety.checks import ChunkCheck, JointPath, PathCheck, Proposal, joint_range_check, stop_check
+from vls_steering.safety.chunks import Chunk, SentHistory, posed
 from vls_steering.safety.governor import Governor
 from vls_steering.safety.kinematics import Kinematics
 from vls_steering.safety.limits import ArmLimits
@@ -29,9 +22,13 @@ from vls_steering.safety.reasons import REASONS, ReasonCode, Severity
 from vls_steering.safety.reference import Reference
 from vls_steering.safety.settings import ExecutorSettings
 from vls_steering.safety.status import Band, ExecutorState, SafetyStatus, Verdict
-from vls_steering.safety.watchdog import Watchdog
+from vls_steering.safety.tcp import tcp_path_check
+from vls_steering.safety.watchdog import FloodGuard, Watchdog
 
 _MOVING = (ExecutorState.TRACKING, ExecutorState.STOPPING)
+_SILENT = (ExecutorState.UNARMED, ExecutorState.RECOVERING)  # nothing is sent
+# Of the Cartesian limits: what is left is for samples between those looked at, and for catching up.
+_JOIN_SHARE, _STOP_SHARE = 0.9, 1.0
 
 
 class NotArmed(VlsError):
@@ -57,11 +54,16 @@ class Executor:
     ) -> None:
         self._settings = settings
         self._kinematics = kinematics
-        path_checks = (workspace_path_check(kinematics, settings), *extra_path_checks)
-        self._governor = Governor(limits, settings, kinematics, extra_chunk_checks, path_checks)
-        self._motion = Motion(limits, settings, (stop_check(limits, settings), *path_checks))
+        plans, joins, stops = (
+            (tcp_path_check(kinematics, limits, settings, share), *extra_path_checks)
+            for share in (settings.plan_fraction, _JOIN_SHARE, _STOP_SHARE)
+        )
+        self._governor = Governor(limits, settings, kinematics, extra_chunk_checks, plans, joins)
+        self._motion = Motion(limits, settings, (stop_check(limits, settings), *stops))
+        self._history = SentHistory(settings.max_chunk_age_s, settings.control_period_s)
         self._in_range = joint_range_check(limits, settings.joint_margin_rad)
         self._streams = Watchdog(settings.stream_timeouts_s)
+        self._flood = FloodGuard(settings.max_chunk_hz)
         self._state = ExecutorState.UNARMED
         self._reason, self._reason_text = ReasonCode.NONE, ""
         self._reference: Reference | None = None
@@ -80,16 +82,18 @@ class Executor:
         A rejecting verdict leaves everything as it was.
         """
         self._measured = robot_state
-        refusal = self._why_not_arm(robot_state, now_s)
+        refusal = self.why_not_arm(robot_state, now_s)
         if refusal is not None:
             return refusal
         self._motion.reset(robot_state.joint_positions)
+        self._history.restart(now_s, robot_state.joint_positions)
         # A closed hand keeps its grip; an empty one stays as wide as it is.
         self._gripper_width_m = 0.0 if robot_state.gripper_holds else robot_state.gripper_width_m
         self._reference = None
         self._now_s = self._heard_policy_s = now_s
         self._last_stamp_s = self._accepted_s = -math.inf
         self._streams.start(now_s)
+        self._flood.start(now_s)
         self._state, self._reason, self._reason_text = ExecutorState.READY, ReasonCode.NONE, ""
         return Verdict(Band.PASS)
 
@@ -102,12 +106,22 @@ class Executor:
         """A watched stream (a key of `stream_timeouts_s`) was heard."""
         self._streams.beat(stream, now_s)
 
-    def submit(self, chunk: ActionChunk, now_s: float) -> Verdict:
+    def hear_chunk(self, now_s: float) -> None:
+        """A chunk arrived, whether it is going to be reviewed or replaced by a newer one: a flood stops the arm."""
+        if self._flood.counts(now_s) and self._state in _MOVING:
+            text = f"{self._flood.rate_hz:.0f} chunks a second, at most {self._settings.max_chunk_hz:g}"
+            self._halt(ReasonCode.CHUNK_FLOOD, text)
+
+    def refuse(self, text: str, now_s: float) -> Verdict:
+        """Something arrived that is no chunk at all; counted as a rejected one."""
+        self._heard_policy_s = now_s
+        return self._note(_refused(ReasonCode.MALFORMED, text))
+
+    def submit(self, chunk: Chunk, now_s: float) -> Verdict:
         """Review a chunk and follow it from now on when it is accepted; the previous one goes on when it is not."""
         self._heard_policy_s = now_s
         verdict, reference = self._review(chunk, now_s)
-        self._last_verdict = verdict
-        self._counts[verdict.band] += 1
+        self._note(verdict)
         if reference is not None:
             if self._reason is not ReasonCode.NONE and self._reason is not ReasonCode.STOP_REQUESTED:
                 self._gaps += 1
@@ -117,8 +131,8 @@ class Executor:
         return verdict
 
     def step(self, now_s: float) -> SetPoint:
-        """The set-point for now; call once every control period.  Raises NotArmed before the first arming."""
-        if self._state is ExecutorState.UNARMED:
+        """The set-point for now; call once every control period.  Raises NotArmed while nothing may be sent."""
+        if self._state in _SILENT:
             raise NotArmed("the executor is not armed", "Call arm() with a fresh joint state and look at its verdict")
         self._watch(now_s)
         if self._state is ExecutorState.TRACKING:
@@ -129,6 +143,7 @@ class Executor:
                 self._state = self._rest_state()
         self._now_s = max(now_s, self._now_s)
         state = self._motion.state
+        self._history.add(now_s, state.positions)
         return SetPoint(now_s, state.positions, state.velocities, self._gripper_width_m)
 
     def stop(self, reason: ReasonCode, now_s: float, text: str = "") -> None:
@@ -140,6 +155,22 @@ class Executor:
         self._emergency = engaged
         if engaged:
             self.stop(ReasonCode.EMERGENCY_STOP, now_s)
+
+    def begin_recovery(self, robot_state: RobotState | None, now_s: float) -> Verdict:
+        """Send nothing while the back end brings the arm back; refused while it moves or the stop is pressed."""
+        if self._emergency:
+            return _refused(ReasonCode.EMERGENCY_STOP, "the emergency stop is engaged")
+        if self._state in _MOVING or self._state is ExecutorState.RECOVERING:
+            return _refused(ReasonCode.NOT_AT_REST, f"the executor is {self._state.name.lower()}")
+        if robot_state is not None:
+            self.observe(robot_state)
+        self._reference, self._state = None, ExecutorState.RECOVERING
+        return Verdict(Band.PASS)
+
+    def fail_recovery(self, text: str, now_s: float) -> None:
+        """The recovery did not succeed: the arm is unarmed and the step that failed is the reason."""
+        self._reason, self._reason_text = ReasonCode.RECOVERY_FAILED, text
+        self._state = ExecutorState.UNARMED
 
     def status(self) -> SafetyStatus:
         """What an operator needs to know, as of the last step."""
@@ -165,7 +196,8 @@ class Executor:
     def _latched(self) -> bool:
         return self._reason is not ReasonCode.NONE and REASONS[self._reason].severity is not Severity.RESUMES
 
-    def _why_not_arm(self, robot_state: RobotState, now_s: float) -> Verdict | None:
+    def why_not_arm(self, robot_state: RobotState, now_s: float) -> Verdict | None:
+        """The refusal that `arm` would answer with, or None."""
         s = self._settings
         age = now_s - robot_state.stamp_s
         fastest = float(np.abs(robot_state.joint_velocities).max())
@@ -185,8 +217,13 @@ class Executor:
             return _refused(out_of_range.reason, out_of_range.text)
         return None
 
-    def _review(self, chunk: ActionChunk, now_s: float) -> tuple[Verdict, Reference | None]:
-        if self._state is ExecutorState.UNARMED:
+    def _note(self, verdict: Verdict) -> Verdict:
+        self._last_verdict = verdict
+        self._counts[verdict.band] += 1
+        return verdict
+
+    def _review(self, chunk: Chunk, now_s: float) -> tuple[Verdict, Reference | None]:
+        if self._state in _SILENT:
             return _refused(ReasonCode.NOT_ARMED, REASONS[ReasonCode.NOT_ARMED].meaning), None
         if self._latched:
             return _refused(ReasonCode.HELD, f"held for {self._reason.name}: {self._reason_text}"), None
@@ -194,10 +231,14 @@ class Executor:
         if fault is not None:
             return _refused(*fault), None
         commanded = self._motion.state
-        tcp, _ = self._kinematics.tcp_pose(commanded.positions)
+        try:
+            tcp, _ = self._kinematics.tcp_pose(commanded.positions)
+            plan = posed(chunk, self._kinematics, self._history)
+        except Exception as error:  # noqa: BLE001 - what breaks down on a chunk must stop the chunk, never the loop
+            return _refused(ReasonCode.CHECK_FAILED, f"{type(error).__name__}: {error}"), None
         # The commanded state belongs to the last step, one period ago at most when the next step is still to come.
         since_s = max(self._now_s, now_s - self._settings.control_period_s)
-        proposal = Proposal(chunk, now_s, tcp, min(since_s, now_s), self._last_stamp_s)
+        proposal = Proposal(plan.chunk, now_s, tcp, min(since_s, now_s), self._last_stamp_s, plan.joint_positions)
         return self._governor.review(proposal, commanded)
 
     def _track(self, now_s: float) -> None:

@@ -41,22 +41,27 @@ class _Rejection(Exception):
 
 
 class Governor:
-    """Reviews chunks: built-in checks first, then the extra ones; chunk checks before any kinematics is computed."""
+    """Reviews chunks: built-in checks first, then the extra ones; chunk checks before any inverse kinematics.
+
+    `plan_checks` see the smooth motion through a chunk's steps and may ask for a stretch in time; `join_checks` see the
+    way onto it, which is as it is.
+    """
 
     def __init__(
         self,
         limits: ArmLimits,
         settings: ExecutorSettings,
         kinematics: Kinematics,
-        extra_chunk_checks: Sequence[ChunkCheck] = (),
-        extra_path_checks: Sequence[PathCheck] = (),
+        extra_chunk_checks: Sequence[ChunkCheck],
+        plan_checks: Sequence[PathCheck],
+        join_checks: Sequence[PathCheck],
     ) -> None:
         self._limits = limits
         self._settings = settings
         self._kinematics = kinematics
         self._chunk_checks = (*chunk_checks(settings), *extra_chunk_checks)
-        self._path_checks = (planned_path_check(limits, settings), *extra_path_checks)
-        self._join_checks = (joint_range_check(limits, settings.joint_margin_rad), *extra_path_checks)
+        self._plan_checks = (planned_path_check(limits, settings), *plan_checks)
+        self._join_checks = (joint_range_check(limits, settings.joint_margin_rad), *join_checks)
 
     def review(self, proposal: Proposal, commanded: MotionState) -> tuple[Verdict, Reference | None]:
         """The verdict on a chunk, and the motion to follow when it is accepted."""
@@ -71,9 +76,9 @@ class Governor:
         chunk, now_s = proposal.chunk, proposal.now_s
         findings = [self._judge(check(proposal)) for check in self._chunk_checks]
         first = max(int(np.searchsorted(chunk.times_s, now_s, side="right")) - 1, 0)
-        times, waypoints = self._waypoints(chunk, first, commanded.positions, now_s)
+        times, waypoints = self._waypoints(proposal, first, commanded.positions)
         natural = ChunkCurve(times, waypoints)
-        findings += [self._judge(check(natural.path(now_s))) for check in self._path_checks]
+        findings += [self._judge(check(natural.path(now_s))) for check in self._plan_checks]
 
         worst = max((f for f in findings if f is not None), key=lambda f: f.stretch, default=None)
         stretch = 1.0 if worst is None else worst.stretch
@@ -95,10 +100,22 @@ class Governor:
             raise _Rejection(finding)
         return finding
 
-    def _waypoints(
-        self, chunk: ActionChunk, first: int, seed: FloatArray, now_s: float
-    ) -> tuple[FloatArray, FloatArray]:
+    def _waypoints(self, proposal: Proposal, first: int, seed: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Times (N,) and joint positions (N, 7) of the steps from `first` on, at least two of them."""
+        chunk = proposal.chunk
+        if proposal.joint_positions is not None:
+            solutions = proposal.joint_positions[first:]
+        else:
+            solutions = self._solve(chunk, first, seed)
+        times = chunk.times_s[first:]
+        if len(solutions) > 1:
+            return times, solutions
+        # A single step left: be there when it is due, but give the join its time.
+        due = max(float(times[0]), proposal.now_s + self._settings.join_min_s)
+        return np.array([proposal.now_s, due]), np.array([solutions[0], solutions[0]])
+
+    def _solve(self, chunk: ActionChunk, first: int, seed: FloatArray) -> FloatArray:
+        """Inverse kinematics of the steps from `first` on, each from the one before."""
         tolerance, solutions = self._settings.ik_tolerance_m, []
         for step in range(first, chunk.horizon):
             try:
@@ -111,24 +128,23 @@ class Governor:
             if not miss <= tolerance:
                 raise _Rejection(Finding(ReasonCode.UNREACHABLE, f"step {step}: {miss * 1e3:.1f} mm off its pose"))
             solutions.append(seed)
-        times = chunk.times_s[first:]
-        if len(solutions) > 1:
-            return times, np.array(solutions)
-        # A single step left: be there when it is due, but give the join its time.
-        due = max(float(times[0]), now_s + self._settings.join_min_s)
-        return np.array([now_s, due]), np.array([solutions[0], solutions[0]])
+        return np.array(solutions)
 
     def _join(self, commanded: MotionState, start_s: float, curve: ChunkCurve) -> Join:
         """The shortest comfortable join onto the curve; the gentlest admissible one when none is comfortable."""
         soonest = max(self._settings.join_min_s, curve.start_s - start_s)
-        gentlest, least = None, np.inf
+        gentlest, least, objection = None, np.inf, None
         for duration in (factor * soonest for factor in _JOIN_FACTORS):
             join = Join.between(commanded, start_s, curve.at(start_s + duration), duration)
             effort = self._effort(join.path())
-            if effort < least and not any(check(join.path()) for check in self._join_checks):
-                gentlest, least = join, effort
+            if effort < least:
+                objection = next((found for check in self._join_checks if (found := check(join.path()))), None)
+                if objection is None:
+                    gentlest, least = join, effort
             if least <= self._settings.plan_fraction or start_s + duration > curve.end_s:
                 break
+        if gentlest is None and objection is not None:
+            raise _Rejection(Finding(objection.reason, f"on the way to the chunk: {objection.text}"))
         if gentlest is None or least > 1.0:
             raise _Rejection(Finding(ReasonCode.START_GAP, "the chunk cannot be joined within the limits in use"))
         return gentlest

@@ -14,6 +14,10 @@ class Kinematics(Protocol):
         """TCP position (3,) m and orientation (4,) xyzw."""
         ...
 
+    def jacobian(self, joint_positions: FloatArray, /) -> FloatArray:
+        """Geometric Jacobian (6, 7) of the TCP: linear rows m/rad first, then angular ones, base-frame axes."""
+        ...
+
     def solve(self, position: FloatArray, quat_xyzw: FloatArray, seed: FloatArray, /) -> FloatArray:
         """Joint positions (7,) rad near `seed` that reach the pose; raises a VlsError when there are none."""
         ...

@@ -1,4 +1,4 @@
-"""Joint limits of the supported arms.
+"""Joint, Cartesian and elbow limits of the supported arms.
 
 Sources: libfranka `rate_limiting.h` (FR3 position-dependent velocity, robot system < 5.9) and the Franka Control
 Interface documentation, "Robot and interface specifications".  From robot system 5.9 on the arm itself reports its
@@ -29,6 +29,24 @@ class VelocityEnvelope:
 
 
 @dataclass(frozen=True)
+class RateLimits:
+    """Bounds of one quantity's first three derivatives."""
+
+    velocity: float
+    acceleration: float
+    jerk: float
+
+
+@dataclass(frozen=True)
+class CartesianLimits:
+    """End effector and elbow; the elbow is the third joint's angle, as the FCI counts the arm's redundancy."""
+
+    translation: RateLimits  # m
+    rotation: RateLimits  # rad
+    elbow: RateLimits  # rad
+
+
+@dataclass(frozen=True)
 class ArmLimits:
     """What an arm can do before its own supervision stops it; all (7,), rad and seconds."""
 
@@ -38,6 +56,7 @@ class ArmLimits:
     velocity: FloatArray
     acceleration: FloatArray
     jerk: FloatArray
+    cartesian: CartesianLimits
     envelope: VelocityEnvelope | None = None
 
     def __post_init__(self) -> None:
@@ -75,6 +94,11 @@ FR3_LIMITS = ArmLimits(
     velocity=_row(2.62, 2.62, 2.62, 2.62, 5.26, 4.18, 5.26),
     acceleration=_row(*[10.0] * DOF),
     jerk=_row(*[5000.0] * DOF),
+    cartesian=CartesianLimits(
+        translation=RateLimits(3.0, 9.0, 4500.0),
+        rotation=RateLimits(2.5, 17.0, 8500.0),
+        elbow=RateLimits(1.5, 10.0, 5000.0),
+    ),
     envelope=VelocityEnvelope(
         offset=_row(0.30, 0.20, 0.20, 0.30, 0.35, 0.35, 0.35),
         slope=_row(12.0, 5.17, 7.0, 8.0, 34.0, 11.0, 34.0),
@@ -90,4 +114,9 @@ PANDA_LIMITS = ArmLimits(
     velocity=_row(2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61),
     acceleration=_row(15.0, 7.5, 10.0, 12.5, 15.0, 20.0, 20.0),
     jerk=_row(7500.0, 3750.0, 5000.0, 6250.0, 7500.0, 10000.0, 10000.0),
+    cartesian=CartesianLimits(
+        translation=RateLimits(1.7, 13.0, 6500.0),
+        rotation=RateLimits(2.5, 25.0, 12500.0),
+        elbow=RateLimits(2.175, 10.0, 5000.0),
+    ),
 )

@@ -25,6 +25,7 @@ from ruckig import (
 from vls_steering.core.arrays import FloatArray
 from vls_steering.safety.checks import Finding, JointPath, PathCheck
 from vls_steering.safety.limits import DOF, ArmLimits
+from vls_steering.safety.reasons import ReasonCode
 from vls_steering.safety.settings import ExecutorSettings
 
 # How far ahead the target lies, in periods and in seconds, whichever is more: ruckig needs some room to meet a moving
@@ -34,6 +35,8 @@ _LOOKAHEAD_PERIODS = 3
 _LOOKAHEAD_S = 0.01
 _LONGEST_REACH_S = 0.5
 _STOP_SAMPLES = np.array([0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0])
+_STOP_ATTEMPTS = 3
+_GENTLER = 0.9  # than computed: the hardest sample may lie between those looked at
 # ruckig refuses a velocity limit of zero; the verified stop enforces the true bound.
 _LEAST_VELOCITY = 0.02
 
@@ -80,7 +83,8 @@ class Motion:
         self._reach_s = self._least_reach_s
         self._velocity_fraction = settings.velocity_fraction
         self._guards = tuple(guards)
-        acceleration = list(settings.acceleration_fraction * limits.acceleration)
+        self._acceleration = settings.acceleration_fraction * limits.acceleration
+        acceleration = list(self._acceleration)
         jerk = list(settings.jerk_fraction * limits.jerk)
 
         self._follower = Ruckig(DOF, self._period_s)
@@ -94,7 +98,6 @@ class Motion:
         self._halt.control_interface = ControlInterface.Velocity
         # All joints stop together: the hand brakes along its path instead of swerving off it.
         self._halt.synchronization = Synchronization.Time
-        self._halt.max_acceleration = acceleration
         self._halt.max_jerk = jerk
         self._halt.target_velocity = [0.0] * DOF
         self._halt.target_acceleration = [0.0] * DOF
@@ -122,13 +125,12 @@ class Motion:
     def follow(self, target: MotionState) -> bool:
         """Move one period towards `target`, due `lookahead_s` after the new state; False when it braked instead."""
         candidate = self._towards(target)
-        if candidate is not None:
-            stop = self._plan_stop(candidate)
-            if stop is not None and self._objection(stop.path_from(self._state, self._period_s)) is None:
-                self._state, self._stop = candidate, stop
-                return True
-        self.brake()
-        return False
+        stop = self._verified_stop(candidate) if candidate is not None else None
+        if candidate is None or stop is None:
+            self.brake()
+            return False
+        self._state, self._stop = candidate, stop
+        return True
 
     def brake(self) -> None:
         """Move one period along the verified stop; stays at rest once there."""
@@ -136,6 +138,20 @@ class Motion:
             self._state = MotionState(self._state.positions, np.zeros(DOF), np.zeros(DOF))
             return
         self._state = self._stop.advance(self._period_s)
+
+    def _verified_stop(self, candidate: MotionState) -> _Stop | None:
+        """A stop from `candidate` that no guard objects to: as hard as the joints can, else as the hand needs it."""
+        force = 1.0
+        for _ in range(_STOP_ATTEMPTS):
+            stop = self._plan_stop(candidate, force)
+            finding = None if stop is None else self._objection(stop.path_from(self._state, self._period_s))
+            if finding is None:
+                return stop
+            if finding.reason is not ReasonCode.TCP_ACCELERATION:
+                return None
+            # Accelerations grow with the square of the pace.
+            force *= _GENTLER * finding.stretch**-2
+        return None
 
     def _objection(self, path: JointPath) -> Finding | None:
         return next((finding for guard in self._guards if (finding := guard(path)) is not None), None)
@@ -170,7 +186,8 @@ class Motion:
         candidate = MotionState(*(np.array(row) for row in rows))
         return candidate if all(np.isfinite(row).all() for row in vars(candidate).values()) else None
 
-    def _plan_stop(self, state: MotionState) -> _Stop | None:
+    def _plan_stop(self, state: MotionState, force: float = 1.0) -> _Stop | None:
+        self._halt.max_acceleration = list(force * self._acceleration)
         self._halt.current_position = list(state.positions)
         self._halt.current_velocity = list(state.velocities)
         self._halt.current_acceleration = list(state.accelerations)

@@ -6,13 +6,15 @@ except the limit tables.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial.transform import Rotation
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.safety.limits import DOF, ArmLimits
+from vls_steering.safety.limits import DOF, ArmLimits, RateLimits
 
 # Rounding of third differences of float64 positions at 1 kHz.
 _RELATIVE_TOLERANCE = 1e-5
@@ -20,9 +22,9 @@ _RELATIVE_TOLERANCE = 1e-5
 
 @dataclass(frozen=True)
 class Violation:
-    quantity: str  # position, velocity, acceleration, jerk or finite
+    quantity: str  # position, velocity, acceleration, jerk or finite; with "tcp", "turn" or "elbow" before it
     sample: int
-    joint: int  # 1..7
+    joint: int  # 1..7; 0 = the hand
     value: float
     bound: float
 
@@ -46,6 +48,38 @@ def violations(positions: ArrayLike, period_s: float, limits: ArmLimits) -> tupl
         *_outside("acceleration", acceleration, -limits.acceleration + rated, limits.acceleration + rated),
         *_outside("jerk", jerk, -limits.jerk + rated, limits.jerk + rated),
     )
+
+
+def tcp_violations(
+    positions: ArrayLike,
+    period_s: float,
+    limits: ArmLimits,
+    tcp_pose: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+) -> tuple[Violation, ...]:
+    """The same for hand and elbow: lengths of the differences of the TCP's path, and the third joint's own."""
+    q = np.asarray(positions, dtype=np.float64)
+    poses = [tcp_pose(row) for row in np.concatenate([np.repeat(q[:1], 3, axis=0), q])]
+    bounds = limits.cartesian
+    places = np.array([position for position, _ in poses])
+    turns = Rotation.from_quat(np.array([quat for _, quat in poses]))
+    spins = (turns[1:] * turns[:-1].inv()).as_rotvec() / period_s
+    elbow = np.concatenate([np.repeat(q[:1], 3, axis=0), q])[:, 2:3]
+    return (
+        *_too_fast("tcp", np.diff(places, axis=0) / period_s, period_s, bounds.translation, 0),
+        *_too_fast("turn", spins, period_s, bounds.rotation, 0),
+        *_too_fast("elbow", np.diff(elbow, axis=0) / period_s, period_s, bounds.elbow, 3),
+    )
+
+
+def _too_fast(name: str, velocities: FloatArray, period_s: float, limits: RateLimits, joint: int) -> list[Violation]:
+    """`velocities` (N + 2, D) in front of which the arm rested."""
+    found = []
+    for order, (kind, bound) in enumerate(vars(limits).items()):
+        rates = np.linalg.norm(np.diff(velocities, order, axis=0), axis=1)[2 - order :] / period_s**order
+        # Rounding of the differences, as everywhere; the rotation's own is larger.
+        late = np.flatnonzero(rates > bound * (1.0 + _RELATIVE_TOLERANCE))
+        found += [Violation(f"{name} {kind}", int(sample), joint, float(rates[sample]), bound) for sample in late]
+    return found
 
 
 def _outside(quantity: str, values: FloatArray, lower: FloatArray, upper: FloatArray) -> list[Violation]:

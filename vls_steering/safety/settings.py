@@ -31,8 +31,22 @@ class ExecutorSettings(Settings):
     max_tilt_rad: float = Field(0.35, ge=0.0, le=1.6, description="Largest angle of the hand from straight down")
     max_tcp_speed_m_s: float = Field(0.8, ge=0.05, le=2.0, description="Largest TCP speed between two steps")
     max_start_gap_m: float = Field(0.10, ge=0.01, le=0.3, description="Largest distance from the arm to a new chunk")
+    singularity_slow: float = Field(
+        17.0, ge=2.0, le=1000.0, description="Condition number of the Jacobian from which an approach is slowed down"
+    )
+    singularity_stop: float = Field(
+        30.0, ge=3.0, le=1000.0, description="Condition number of the Jacobian that is never exceeded"
+    )
+    self_clearance_m: float = Field(0.01, ge=0.0, le=0.1, description="Least distance of two parts of the arm")
+    keep_out_clearance_m: float = Field(
+        0.01, ge=0.0, le=0.2, description="Least distance of arm and hand to the table and to the keep-out boxes"
+    )
+    keep_out_boxes_m: tuple[float, ...] = Field(
+        (), description="Boxes to stay out of, six numbers each: lower corner, upper corner, base frame"
+    )
     ik_tolerance_m: float = Field(0.003, ge=1e-4, le=0.02, description="Largest miss of a joint solution")
 
+    max_chunk_hz: float = Field(200.0, ge=1.0, le=2000.0, description="More chunks a second than this are a flood")
     max_horizon: int = Field(64, ge=1, le=1000, description="Most steps a chunk may have")
     max_step_gap_s: float = Field(0.5, ge=0.02, le=2.0, description="Longest time between two steps of a chunk")
     max_chunk_age_s: float = Field(0.6, ge=0.05, le=5.0, description="Oldest observation a chunk may be planned from")
@@ -63,6 +77,13 @@ class ExecutorSettings(Settings):
     def _ordered(self) -> ExecutorSettings:
         if not all(low < high for low, high in zip(self.workspace_lower_m, self.workspace_upper_m, strict=True)):
             raise ValueError("workspace_lower_m must lie below workspace_upper_m in every axis")
+        if self.singularity_slow >= self.singularity_stop:
+            raise ValueError("singularity_slow must lie below singularity_stop")
+        if len(self.keep_out_boxes_m) % 6:
+            raise ValueError("keep_out_boxes_m takes six numbers a box: lower corner, upper corner")
+        boxes = zip(*[iter(self.keep_out_boxes_m)] * 6, strict=True)
+        if not all(low < high for box in boxes for low, high in zip(box[:3], box[3:], strict=True)):
+            raise ValueError("the first corner of a keep-out box must lie below the second in every axis")
         if self.gripper_close_below_m >= self.gripper_open_above_m:
             raise ValueError("gripper_close_below_m must lie below gripper_open_above_m")
         return self

@@ -17,6 +17,7 @@ class ExecutorState(IntEnum):
     STOPPING = 3  # decelerating within the limits
     HOLDING = 4  # at rest after a stop; `latched` tells whether arming is needed
     FAULT = 5  # at rest, the arm, a clock or a person objected
+    RECOVERING = 6  # the back end brings the arm back to where it can be armed; nothing is sent
 
 
 class Band(Enum):

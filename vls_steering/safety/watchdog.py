@@ -1,4 +1,4 @@
-"""Named heartbeats, each with its own longest silence."""
+"""Named heartbeats, each with its own longest silence; and the opposite, a stream that comes too fast."""
 
 from __future__ import annotations
 
@@ -35,3 +35,28 @@ class Watchdog:
         overdue = {n: (now_s - heard) / self._timeouts_s[n] for n, heard in self._heard_s.items()}
         worst = max(overdue, key=overdue.__getitem__, default=None)
         return worst if worst is not None and overdue[worst] > 1.0 else None
+
+
+class FloodGuard:
+    """Counts arrivals in windows of fixed length and knows a stream that is faster than allowed."""
+
+    WINDOW_S = 0.25
+
+    def __init__(self, most_hz: float) -> None:
+        self._most = most_hz * self.WINDOW_S
+        self.start(0.0)
+
+    def start(self, now_s: float) -> None:
+        self._since_s, self._count = now_s, 0
+
+    @property
+    def rate_hz(self) -> float:
+        """Lower bound of the rate in the present window."""
+        return self._count / self.WINDOW_S
+
+    def counts(self, now_s: float) -> bool:
+        """One more arrived; whether that is one too many in this window."""
+        if not 0 <= now_s - self._since_s < self.WINDOW_S:
+            self.start(now_s)
+        self._count += 1
+        return self._count > self._most

@@ -1,0 +1,129 @@
+"""Hand, elbow and singular postures, on the real arm's kinematics; and the oracle's view of the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from safety.arms import HOME_Q, Cell, chunk_along, state_at, still
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.core.types import DOWN_QUAT_XYZW
+from vls_steering.robots.kinematics import ArmKinematics
+from vls_steering.safety import FR3_LIMITS, ExecutorSettings, ExecutorState, ReasonCode, tcp_violations
+from vls_steering.safety.checks import JointPath
+from vls_steering.safety.tcp import TcpPath, tcp_path_check
+
+ARM = ArmKinematics()
+DOWN = np.array(DOWN_QUAT_XYZW)
+SETTINGS = ExecutorSettings()
+
+
+def at(x: float, y: float, z: float) -> FloatArray:
+    return ARM.solve(np.array([x, y, z]), DOWN, HOME_Q)
+
+
+def through(*rows: FloatArray, velocity: FloatArray | None = None, acceleration: FloatArray | None = None) -> JointPath:
+    q = np.array(rows)
+    zero = np.zeros_like(q)
+    rates = [zero if rate is None else zero + rate for rate in (velocity, acceleration)]
+    return JointPath(np.arange(len(q), dtype=float), q, *rates)
+
+
+def found(path: JointPath, share: float = 1.0) -> ReasonCode | None:
+    finding = tcp_path_check(ARM, FR3_LIMITS, SETTINGS, share)(path)
+    return finding.reason if finding is not None else None
+
+
+def test_the_hands_velocity_and_acceleration_are_those_of_its_path() -> None:
+    """Against differences of the forward kinematics along q(t) = home + t v + t^2 a / 2."""
+    rng = np.random.default_rng(3)
+    v, a, dt = rng.normal(size=7), rng.normal(size=7), 1e-4
+    places = [ARM.tcp_pose(HOME_Q + t * v + t**2 / 2 * a)[0] for t in (-dt, 0.0, dt)]
+    tcp = TcpPath.of(through(HOME_Q, velocity=v, acceleration=a), ARM)
+    assert tcp.velocities[0, :3] == pytest.approx((places[2] - places[0]) / (2 * dt), abs=1e-5)
+    assert tcp.accelerations[0, :3] == pytest.approx((places[2] - 2 * places[1] + places[0]) / dt**2, abs=2e-3)
+
+
+def leaning_to(condition: float) -> FloatArray:
+    """A posture on the way from home towards the stretched arm, where the Jacobian has this condition number."""
+    for reach in np.linspace(0.0, 1.0, 2000):
+        q = HOME_Q + reach * np.array([0.0, 0.9, 0.0, 2.1, 0.0, -0.3, 0.0])
+        if np.linalg.cond(ARM.jacobian(q)) >= condition:
+            return q
+    raise AssertionError("no such posture")
+
+
+def test_an_approach_to_a_singular_posture_is_slowed_down_and_then_refused() -> None:
+    roomy = ExecutorSettings(workspace_lower_m=(-2.0, -2.0, -2.0), workspace_upper_m=(2.0, 2.0, 2.0))
+    check = tcp_path_check(ARM, FR3_LIMITS, roomy, 1.0)
+    assert check(through(leaning_to(10.0), leaning_to(16.0))) is None
+    slowed = check(through(leaning_to(10.0), leaning_to(20.0)))
+    assert slowed is not None
+    assert slowed.reason is ReasonCode.SINGULARITY
+    assert slowed.stretch == pytest.approx((30 - 17) / (30 - 20), rel=0.02)
+    refused = check(through(leaning_to(10.0), leaning_to(31.0)))
+    assert refused is not None
+    assert refused.stretch == np.inf
+    assert check(through(leaning_to(31.0), leaning_to(12.0))) is None, "an arm may leave a singular posture"
+
+
+@pytest.mark.parametrize(
+    ("velocity", "acceleration", "reason"),
+    [
+        (np.array([0, 2.2, 0, -2.2, 0, 0, 0]), None, ReasonCode.TCP_SPEED),
+        (np.array([0, 0, 0, 0, 0, 0, 2.7]), None, ReasonCode.TCP_SPEED),
+        (np.array([0, 0, 1.6, 0, 0, 0, 0]), None, ReasonCode.ELBOW_SPEED),
+        (None, np.array([9.5, 9.5, 9.5, -9.5, 0, 0, 0]), ReasonCode.TCP_ACCELERATION),
+    ],
+)
+def test_hand_and_elbow_have_limits_of_their_own(
+    velocity: FloatArray | None, acceleration: FloatArray | None, reason: ReasonCode
+) -> None:
+    assert found(through(at(0.6, 0.0, 0.3), velocity=velocity, acceleration=acceleration)) is reason
+
+
+def test_the_oracle_sees_a_hand_that_is_too_fast_although_no_joint_is() -> None:
+    t = np.arange(0.0, 0.15, 0.001)
+    swing = HOME_Q + np.outer(0.5 * 9.9 * t**2, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    kinds = {v.quantity for v in tcp_violations(swing, 0.001, FR3_LIMITS, ARM.tcp_pose)}
+    assert "tcp acceleration" in kinds
+    assert tcp_violations(np.tile(HOME_Q, (10, 1)), 0.001, FR3_LIMITS, ARM.tcp_pose) == ()
+
+
+def test_a_flood_of_chunks_stops_the_arm_and_an_ordinary_policy_does_not() -> None:
+    for pace_s, stops in ((0.001, True), (0.05, False)):
+        cell = Cell()
+        cell.arm()
+        for _ in range(50):
+            for arrival in range(max(1, round(0.01 / pace_s))):
+                cell.executor.hear_chunk(cell.now_s + arrival * pace_s)
+            cell.submit(chunk_along(still, cell.now_s))
+            cell.run(max(0.01, pace_s))
+        status = cell.executor.status()
+        assert (status.reason is ReasonCode.CHUNK_FLOOD) == stops, pace_s
+        assert status.latched == stops
+
+
+def test_nothing_is_sent_while_the_arm_recovers() -> None:
+    cell = Cell()
+    cell.arm()
+    cell.run(0.1)
+    assert cell.executor.begin_recovery(None, cell.now_s).accepted
+    assert cell.executor.status().state is ExecutorState.RECOVERING
+    assert cell.submit(chunk_along(still, cell.now_s)).reason is ReasonCode.NOT_ARMED
+    assert cell.executor.begin_recovery(None, cell.now_s).reason is ReasonCode.NOT_AT_REST
+    cell.executor.fail_recovery("the user stop is pressed", cell.now_s)
+    status = cell.executor.status()
+    assert (status.state, status.reason) == (ExecutorState.UNARMED, ReasonCode.RECOVERY_FAILED)
+    assert cell.arm().accepted
+    assert cell.executor.status().reason is ReasonCode.NONE
+
+
+def test_there_is_no_recovery_under_a_pressed_stop_or_in_motion() -> None:
+    cell = Cell()
+    cell.executor.set_emergency_stop(True, cell.now_s)
+    assert cell.executor.begin_recovery(state_at(cell.now_s), cell.now_s).reason is ReasonCode.EMERGENCY_STOP
+    cell.executor.set_emergency_stop(False, cell.now_s)
+    cell.arm()
+    cell.submit(chunk_along(still, cell.now_s))
+    assert cell.executor.begin_recovery(state_at(cell.now_s), cell.now_s).reason is ReasonCode.NOT_AT_REST

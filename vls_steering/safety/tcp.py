@@ -1,0 +1,111 @@
+"""What a joint motion does to the hand: where it goes, how fast, and how close to a singular posture.
+
+Pose and Jacobian are computed once per sample and judged for everything that depends on them, because every set-point
+is preceded by such a judgement of its stop manoeuvre.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.safety.checks import Finding, JointPath, PathCheck
+from vls_steering.safety.kinematics import Kinematics
+from vls_steering.safety.limits import ArmLimits
+from vls_steering.safety.reasons import ReasonCode
+from vls_steering.safety.settings import ExecutorSettings
+
+# A smooth motion through steps on the edge of the workspace rounds its corners outside of it.
+WORKSPACE_SLACK_M = 0.005
+ELBOW_JOINT = 2  # index of the third joint
+# A step along the joint velocity for the Jacobian's derivative; its error is of second order.
+_DERIVATIVE_STEP_S = 1e-4
+# Hovering at one condition number is no approach, although it never stands exactly still.
+_APPROACH = 1.02
+
+
+@dataclass(frozen=True)
+class TcpPath:
+    """The hand along N samples of a joint path, base frame; twists have their linear part first."""
+
+    positions: FloatArray  # (N, 3) m
+    velocities: FloatArray  # (N, 6) m/s, rad/s
+    accelerations: FloatArray  # (N, 6) m/s2, rad/s2
+    conditions: FloatArray  # (N,) condition number of the Jacobian (metres and radians)
+
+    @staticmethod
+    def of(path: JointPath, kinematics: Kinematics) -> TcpPath:
+        rows = list(zip(path.positions, path.velocities, strict=True))
+        positions = np.array([kinematics.tcp_pose(q)[0] for q, _ in rows])
+        jacobians = np.array([kinematics.jacobian(q) for q, _ in rows])
+        ahead = np.array([kinematics.jacobian(q + _DERIVATIVE_STEP_S * dq) for q, dq in rows])
+        change = (ahead - jacobians) / _DERIVATIVE_STEP_S
+        velocities = np.einsum("nij,nj->ni", jacobians, path.velocities)
+        accelerations = np.einsum("nij,nj->ni", jacobians, path.accelerations)
+        accelerations += np.einsum("nij,nj->ni", change, path.velocities)
+        singular = np.linalg.svd(jacobians, compute_uv=False)
+        return TcpPath(positions, velocities, accelerations, singular[:, 0] / np.maximum(singular[:, -1], 1e-9))
+
+
+def tcp_path_check(kinematics: Kinematics, limits: ArmLimits, settings: ExecutorSettings, share: float) -> PathCheck:
+    """Workspace box, `share` of the Cartesian and elbow limits, distance from singular postures.
+
+    Too fast is curable by stretching.  A path that starts outside of the box or beyond a singularity's bound, as after
+    arming there, may come back but not go further.
+    """
+    lower = np.array(settings.workspace_lower_m) - WORKSPACE_SLACK_M
+    upper = np.array(settings.workspace_upper_m) + WORKSPACE_SLACK_M
+
+    def check(path: JointPath) -> Finding | None:
+        tcp = TcpPath.of(path, kinematics)
+        return (
+            _outside_workspace(tcp, lower, upper) or _too_singular(tcp, settings) or _too_fast(tcp, path, limits, share)
+        )
+
+    return check
+
+
+def _outside_workspace(tcp: TcpPath, lower: FloatArray, upper: FloatArray) -> Finding | None:
+    outside = np.maximum(lower - tcp.positions, tcp.positions - upper)
+    beyond = outside - np.maximum(outside[0], 0.0)
+    sample, axis = np.unravel_index(int(beyond.argmax()), beyond.shape)
+    if beyond[sample, axis] <= 0:
+        return None
+    return Finding(ReasonCode.WORKSPACE, f"the motion would pass {'xyz'[axis]} = {tcp.positions[sample, axis]:.3f} m")
+
+
+def _too_singular(tcp: TcpPath, settings: ExecutorSettings) -> Finding | None:
+    """The approach is slowed down in proportion to what is left of the way from `slow` to `stop` (moveit_servo)."""
+    worst, slow, stop = float(tcp.conditions.max()), settings.singularity_slow, settings.singularity_stop
+    if worst <= slow or worst <= _APPROACH * tcp.conditions[0]:
+        return None
+    left = (stop - worst) / (stop - slow)
+    text = f"condition number {worst:.0f}, slowed down from {slow:g}, never above {stop:g}"
+    return Finding(ReasonCode.SINGULARITY, text, 1.0 / left) if left > 0 else Finding(ReasonCode.SINGULARITY, text)
+
+
+def _too_fast(tcp: TcpPath, path: JointPath, limits: ArmLimits, share: float) -> Finding | None:
+    """The elbow's acceleration has the third joint's own limit, which is judged with the joints."""
+    translation, rotation = limits.cartesian.translation, limits.cartesian.rotation
+    speed = max(
+        _largest(tcp.velocities[:, :3]) / translation.velocity, _largest(tcp.velocities[:, 3:]) / rotation.velocity
+    )
+    push = max(
+        _largest(tcp.accelerations[:, :3]) / translation.acceleration,
+        _largest(tcp.accelerations[:, 3:]) / rotation.acceleration,
+    )
+    swing = float(np.abs(path.velocities[:, ELBOW_JOINT]).max()) / limits.cartesian.elbow.velocity
+    ratios = (
+        (ReasonCode.TCP_SPEED, speed / share, 1.0),
+        (ReasonCode.TCP_ACCELERATION, push / share, 1 / 2),
+        (ReasonCode.ELBOW_SPEED, swing / share, 1.0),
+    )
+    reason, ratio, power = max(ratios, key=lambda r: r[1] ** r[2])
+    return Finding(reason, f"{ratio:.2f} times the share of the limit in use", ratio**power) if ratio > 1.0 else None
+
+
+def _largest(vectors: FloatArray) -> float:
+    """Length of the longest row."""
+    return float(np.linalg.norm(vectors, axis=1).max())
