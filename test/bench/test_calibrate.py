@@ -1,0 +1,198 @@
+"""`vls calibrate`: what is chosen from a curve, what an interruption leaves, and whom a calibration is for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vls_steering.bench import calibrate
+from vls_steering.bench.calibrate import CalibrateOptions, Cell, EpisodeOutcome, run_calibration
+from vls_steering.bench.calibration import CurvePoint, cheapest_as_good, curve_point, load_calibration
+from vls_steering.bench.suites import suite
+from vls_steering.core.errors import ConfigurationError
+from vls_steering.policies import ActionSpace
+from vls_steering.policies.checkpoint import save_policy
+from vls_steering.policies.features import STEP_SIZE, FeatureNormaliser
+from vls_steering.policies.process import Diffusion
+from vls_steering.policies.unet import ConditionalUNet, UNetSettings
+from vls_steering.steering.presets import preset
+
+TASKS = len(suite("quick").tasks)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("policy") / "tiny.safetensors"
+    torch.manual_seed(0)
+    network = ConditionalUNet(UNetSettings(channels=(8, 8, 16), condition_size=8))
+    normaliser = FeatureNormaliser((0.0,) * STEP_SIZE, (1.0,) * STEP_SIZE)
+    space = ActionSpace(tuple(0.001 * step for step in range(1, 17)))
+    save_policy(path, network, normaliser, space, Diffusion(), {})
+    return path
+
+
+class Arm:
+    """`run_episode` without a world: K 4 and 8 succeed at temperature 0, nothing else does."""
+
+    def __init__(self, breaks_after: int = 10**9) -> None:
+        self.ran: list[Cell] = []
+        self.breaks_after = breaks_after
+
+    def __call__(self, options: CalibrateOptions, cell: Cell) -> EpisodeOutcome:
+        if len(self.ran) >= self.breaks_after:
+            raise KeyboardInterrupt
+        self.ran.append(cell)
+        return EpisodeOutcome(cell.particles in (4, 8) and cell.temperature == 0.0, tick_ms=float(cell.particles))
+
+
+@pytest.fixture
+def arm(monkeypatch: pytest.MonkeyPatch) -> Arm:
+    double = Arm()
+    monkeypatch.setattr(calibrate, "run_episode", double)
+    return double
+
+
+@pytest.fixture
+def options(weights: Path, tmp_path: Path) -> CalibrateOptions:
+    return CalibrateOptions(
+        tmp_path / "tiny.yaml", weights, episodes=4, particles=(1, 4, 8, 16), temperatures=(0.0, 0.5)
+    )
+
+
+# The choice ----------------------------------------------------------------------------------------------------------
+
+
+def points(*successes: int, n: int = 100) -> list[CurvePoint]:
+    return [curve_point(2**i, 0.0, [(j < count, 1.0) for j in range(n)]) for i, count in enumerate(successes)]
+
+
+def test_the_smallest_k_that_is_as_good_as_the_best_is_taken() -> None:
+    # The Wilson interval of 90 of 100 begins at 0.825.
+    assert cheapest_as_good(points(40, 82, 85, 90, 88), lambda p: p.particles).particles == 4
+
+
+def test_success_that_falls_again_with_k_is_no_reason_to_go_on() -> None:
+    assert cheapest_as_good(points(77, 81, 84, 63), lambda p: p.particles).particles == 1
+    assert cheapest_as_good(points(20, 81, 84, 63), lambda p: p.particles).particles == 2
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=8))
+def test_what_is_chosen_is_never_below_the_interval_of_the_best(successes: list[int]) -> None:
+    curve = points(*successes, n=30)
+    chosen = cheapest_as_good(curve, lambda p: p.particles)
+    best = max(curve, key=lambda p: p.rate)
+    assert best.wilson_low <= chosen.rate <= best.rate
+    assert all(p.rate < best.wilson_low for p in curve if p.particles < chosen.particles)
+
+
+def test_a_crash_counts_as_a_failure_and_not_as_a_fast_tick() -> None:
+    point = curve_point(4, 0.0, [(True, 20.0), (False, 0.0), (True, 30.0)])
+    assert (point.n, point.successes, point.tick_ms_p50) == (3, 2, 30.0)
+
+
+# The run -------------------------------------------------------------------------------------------------------------
+
+
+def test_every_setting_meets_the_same_layouts_and_temperatures_only_the_chosen_k(
+    options: CalibrateOptions, arm: Arm
+) -> None:
+    calibration = run_calibration(options)
+    per_setting = Counter((cell.particles, cell.temperature) for cell in arm.ran)
+    assert per_setting == {(k, 0.0): 4 * TASKS for k in options.particles} | {(4, 0.5): 4 * TASKS}
+    assert len({(cell.task, cell.seed) for cell in arm.ran}) == 4 * TASKS
+    assert calibration.steering.particles == 4
+    assert calibration.steering.select.temperature == 0.0
+
+
+def test_the_file_says_it_all_again(options: CalibrateOptions, arm: Arm) -> None:
+    written = run_calibration(options)
+    assert load_calibration(options.out) == written
+    assert [point.particles for point in written.curve] == [1, 4, 8, 16]
+    assert written.config["perception"] == "privileged"
+    assert written.config["seeds"] == "development"
+
+
+def test_an_interrupted_run_goes_on_where_it_was(options: CalibrateOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, whole = Arm(breaks_after=10), Arm(), Arm()
+    monkeypatch.setattr(calibrate, "run_episode", first)
+    with pytest.raises(KeyboardInterrupt):
+        run_calibration(options)
+    monkeypatch.setattr(calibrate, "run_episode", second)
+    resumed = run_calibration(replace(options, resume=True))
+    monkeypatch.setattr(calibrate, "run_episode", whole)
+    assert resumed.curve == run_calibration(replace(options, out=options.out.with_name("whole.yaml"))).curve
+    assert len(first.ran) == 10
+    assert sorted(map(str, [*first.ran, *second.ran])) == sorted(map(str, whole.ran))
+
+
+def test_a_torn_last_line_of_the_journal_is_run_again(options: CalibrateOptions, arm: Arm) -> None:
+    run_calibration(options)
+    journal = options.out.with_suffix(".episodes.jsonl")
+    journal.write_text(journal.read_text()[:-20])
+    arm.ran.clear()
+    run_calibration(replace(options, resume=True))
+    assert len(arm.ran) == 1
+
+
+def test_another_methods_journal_is_not_gone_on_with(options: CalibrateOptions, arm: Arm) -> None:
+    run_calibration(options)
+    with pytest.raises(ConfigurationError, match="another run"):
+        run_calibration(replace(options, preset="best_of_k", resume=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"policy": Path("nowhere.safetensors")}, "cannot read"),
+        ({"preset": "magic"}, "unknown steering preset"),
+        ({"suite": "kitchen"}, "there is no benchmark"),
+        ({"out": Path("/proc/calibration.yaml")}, "cannot write"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_before_any_episode(
+    change: dict, said: str, options: CalibrateOptions, arm: Arm
+) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        run_calibration(replace(options, **change))
+    assert arm.ran == []
+
+
+def test_an_episode_that_breaks_is_a_failure_with_its_reason(
+    options: CalibrateOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibrate, "_runner", lambda _: 1 / 0)
+    outcome = calibrate.run_episode(options, Cell(suite("quick").tasks[0].name, 1, 4, 0.0))
+    assert not outcome.success
+    assert "ZeroDivisionError" in outcome.crash
+
+
+# Its use -------------------------------------------------------------------------------------------------------------
+
+
+def test_calibrated_settings_change_k_and_temperature_alone(options: CalibrateOptions, arm: Arm) -> None:
+    calibration = run_calibration(options)
+    ours = preset("ours")
+    settings = calibration.on(ours, calibration.policy_sha256)
+    assert settings.count == 4
+    assert settings.model_copy(update={"particles": 30}).count == 4
+    same = {"particles": ours.particles, "k_cap": ours.k_cap, "select": ours.select}
+    assert settings.model_copy(update=same) == ours
+
+
+def test_a_calibration_is_refused_for_another_policy(options: CalibrateOptions, arm: Arm) -> None:
+    calibration = run_calibration(options)
+    with pytest.raises(ConfigurationError, match="not for 000000000000"):
+        calibration.on(preset("ours"), "0" * 64)
+
+
+def test_a_file_with_an_unknown_key_is_refused(options: CalibrateOptions, arm: Arm) -> None:
+    run_calibration(options)
+    options.out.write_text(options.out.read_text() + "extra: 1\n")
+    with pytest.raises(ConfigurationError, match="extra"):
+        load_calibration(options.out)

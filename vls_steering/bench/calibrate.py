@@ -1,0 +1,258 @@
+"""`vls calibrate`: how many candidates, and how greedy a choice among them, a policy is worth."""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from vls_steering import __version__
+from vls_steering.bench.calibration import (
+    Calibration,
+    CurvePoint,
+    SelectOverride,
+    SteeringOverride,
+    cheapest_as_good,
+    curve_point,
+    save_calibration,
+)
+from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec
+from vls_steering.bench.latency import check_writable
+from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.progress import Progress
+from vls_steering.bench.seeds import listed_seeds
+from vls_steering.bench.suites import suite
+from vls_steering.core.errors import ConfigurationError
+from vls_steering.policies import load_policy
+from vls_steering.sim.oracle import Oracle
+from vls_steering.sim.proven import ProvenLayouts, cache_folder
+from vls_steering.sim.scenes import draw_layout
+from vls_steering.steering.presets import preset
+from vls_steering.steering.settings import SteeringSettings
+
+PARTICLES = (1, 2, 4, 8, 12, 16, 24)
+TEMPERATURES = (0.0, 0.1, 0.3, 1.0)
+SEEDS = "development"  # what is tuned here must not be judged on them
+
+
+@dataclass(frozen=True)
+class CalibrateOptions:
+    """One calibration; keypoints are the simulator's, the clock is paused."""
+
+    out: Path
+    policy: Path
+    suite: str = "quick"
+    preset: str = "ours"
+    episodes: int = 20  # seeds of each setting, dealt out to the tasks as the suite does
+    particles: tuple[int, ...] = PARTICLES
+    temperatures: tuple[float, ...] = TEMPERATURES
+    jobs: int = 1
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One episode."""
+
+    task: str
+    seed: int
+    particles: int
+    temperature: float
+
+
+@dataclass(frozen=True)
+class EpisodeOutcome:
+    """What calibration keeps of it; a crash is a failure with its traceback."""
+
+    success: bool
+    tick_ms: float
+    crash: str = ""
+
+
+class Journal:
+    """Finished episodes on disk, one JSON line each, so that an interrupted run can go on."""
+
+    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self._path, self._identity = path, identity
+
+    def clear(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def read(self) -> dict[Cell, EpisodeOutcome]:
+        """What is done; a torn last line is dropped.  Raises ConfigurationError for another run's journal."""
+        done: dict[Cell, EpisodeOutcome] = {}
+        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if entry["run"] != self._identity:
+                raise ConfigurationError(
+                    f"{self._path} belongs to another run", "Choose another --out or drop --resume"
+                )
+            done[Cell(**entry["cell"])] = EpisodeOutcome(**entry["outcome"])
+        return done
+
+    def append(self, cell: Cell, outcome: EpisodeOutcome) -> None:
+        with self._path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({"cell": asdict(cell), "run": self._identity, "outcome": asdict(outcome)}) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+
+
+def calibrate_command(options: CalibrateOptions) -> None:
+    """Measure, write the file and print both curves."""
+    _print(run_calibration(options))
+
+
+def run_calibration(options: CalibrateOptions) -> Calibration:
+    """Success against K, the K cap, then success against temperature at that K; writes `options.out`.
+
+    Raises ConfigurationError for an unknown policy, suite or preset or an output that cannot be written, before any
+    episode.  Interrupted, it goes on with `resume`.
+    """
+    policy = load_policy(options.policy)
+    base = preset(options.preset)
+    chosen = suite(options.suite)
+    check_writable(options.out)
+    identity = {"policy": policy.sha256, "preset": base.model_dump(), "suite": options.suite}
+    journal = Journal(options.out.with_suffix(".episodes.jsonl"), identity)
+    if not options.resume:
+        journal.clear()
+    dealt = chosen.deal(chosen.tasks, listed_seeds(SEEDS, options.episodes).values)
+    layouts = [(task.name, seed) for task, seed in dealt]
+    total = (len(options.particles) + len(options.temperatures)) * len(layouts)
+    with Progress("calibrate", total) as progress:
+        runs = _Runs(options, journal, layouts, progress)
+        curve = runs.points([(count, base.select.temperature) for count in options.particles])
+        cap = cheapest_as_good(curve, lambda point: point.particles)
+        temperatures = runs.points([(cap.particles, temperature) for temperature in options.temperatures])
+        choice = cheapest_as_good(temperatures, lambda point: point.temperature)
+    calibration = Calibration(
+        policy=policy.name,
+        policy_sha256=policy.sha256,
+        preset=options.preset,
+        steering=SteeringOverride(
+            particles=cap.particles, k_cap=cap.particles, select=SelectOverride(temperature=choice.temperature)
+        ),
+        curve=tuple(curve),
+        temperatures=tuple(temperatures),
+        config={
+            "suite": options.suite,
+            "tasks": [task.name for task in chosen.tasks],
+            "episodes": options.episodes,
+            "seeds": SEEDS,
+            "perception": "privileged",
+            "clock": "paused",
+        },
+        machine=describe_machine(),
+        version=__version__,
+    )
+    save_calibration(calibration, options.out)
+    return calibration
+
+
+class _Runs:
+    """Runs what the journal does not have yet."""
+
+    def __init__(
+        self, options: CalibrateOptions, journal: Journal, layouts: Sequence[tuple[str, int]], progress: Progress
+    ) -> None:
+        self._options, self._journal, self._layouts, self._progress = options, journal, layouts, progress
+        self._done = journal.read()
+
+    def points(self, settings: Sequence[tuple[int, float]]) -> list[CurvePoint]:
+        """One point for each (K, temperature), every one over the same layouts."""
+        # By layout first: an interrupted run has seen every setting about equally often.
+        cells = [Cell(task, seed, *setting) for task, seed in self._layouts for setting in settings]
+        for cell in cells:
+            if cell in self._done:
+                self._advance(cell)
+        for cell, outcome in _run_all(self._options, [cell for cell in cells if cell not in self._done]):
+            self._done[cell] = outcome
+            self._journal.append(cell, outcome)
+            self._advance(cell)
+        return [self._point(*setting) for setting in settings]
+
+    def _point(self, particles: int, temperature: float) -> CurvePoint:
+        outcomes = [self._done[Cell(task, seed, particles, temperature)] for task, seed in self._layouts]
+        return curve_point(particles, temperature, [(outcome.success, outcome.tick_ms) for outcome in outcomes])
+
+    def _advance(self, cell: Cell) -> None:
+        note = f"K {cell.particles} temperature {cell.temperature:g}: {cell.task}"
+        self._progress.advance(note, ok=self._done[cell].success)
+
+
+def settings_of(base: SteeringSettings, particles: int, temperature: float) -> SteeringSettings:
+    """`base` with another K and temperature."""
+    select = base.select.model_copy(update={"temperature": temperature})
+    return base.model_copy(update={"particles": particles, "k_cap": particles, "select": select})
+
+
+def _run_all(options: CalibrateOptions, cells: Sequence[Cell]) -> Iterator[tuple[Cell, EpisodeOutcome]]:
+    if options.jobs <= 1 or len(cells) <= 1:
+        for cell in cells:
+            yield cell, run_episode(options, cell)
+        return
+    # A forked child would inherit the parent's threads.
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
+        pending = {pool.submit(run_episode, options, cell): cell for cell in cells}
+        for future in as_completed(pending):
+            yield pending[future], future.result()
+
+
+@cache
+def _runner(policy: Path) -> EpisodeRunner:
+    """One world and policy a process, one thread: more slow small networks down."""
+    torch.set_num_threads(1)
+    return EpisodeRunner(load_policy(policy), draw_layout("play", 0))
+
+
+def run_episode(options: CalibrateOptions, cell: Cell) -> EpisodeOutcome:
+    """A crash is a failed episode, never a missing one."""
+    task = suite(options.suite).task(cell.task)
+    try:
+        runner = _runner(options.policy)
+        layouts = ProvenLayouts(Oracle(runner.world), cache_folder())
+        spec = EpisodeSpec(
+            layout=layouts.draw(task.scene, cell.seed, task.drawn_for()),
+            instruction=task.instruction,
+            goal=task.goal,
+            steering=settings_of(preset(options.preset), cell.particles, cell.temperature),
+            seed=cell.seed,
+            limit_s=task.limit_s,
+            privileged=True,
+        )
+        result = runner.run(spec)
+    except Exception:  # noqa: BLE001 - whatever breaks must stay in the denominator
+        return EpisodeOutcome(False, 0.0, traceback.format_exc())
+    return EpisodeOutcome(result.success, float(np.median(result.tick_ms)) if result.tick_ms else 0.0)
+
+
+def _print(calibration: Calibration) -> None:
+    chosen = calibration.steering
+    table = Table(title=f"{calibration.policy}: K cap {chosen.particles}, temperature {chosen.select.temperature:g}")
+    for column in ("K", "temperature", "success", "95 % interval", "tick p50 ms"):
+        table.add_column(column)
+    for point in (*calibration.curve, *calibration.temperatures):
+        table.add_row(
+            str(point.particles),
+            f"{point.temperature:g}",
+            f"{point.successes}/{point.n}",
+            f"{point.wilson_low:.2f} .. {point.wilson_high:.2f}",
+            f"{point.tick_ms_p50:.1f}",
+        )
+    Console().print(table)
