@@ -6,6 +6,8 @@ last resampled.  Weights never leave the log domain: exp(10 r) with a clamp ties
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -60,10 +62,12 @@ def tempered(base: Tensor, value: Tensor, lowest: float, target: float) -> float
     `lowest` when they fall short of it already, and when `value` is the same for all and no b would do.  Bisection,
     sixteen ways at a time.
     """
-    spread = float(value.max() - value.min())
-    if spread < _TINY or float(effective_size(base + lowest * value)) <= target:
+    best = value.sort(descending=True).values
+    # Once nobody from the target's place on has any weight, the size is below it; one outlier far down says nothing.
+    gap = float(best[0] - best[math.ceil(target) - 1]) or float(best[0] - best[-1])
+    if gap < _TINY or float(effective_size(base + lowest * value)) <= target:
         return lowest
-    low, high = lowest, lowest + _LARGEST_LOG_RATIO / spread
+    low, high = lowest, lowest + _LARGEST_LOG_RATIO / gap
     for _ in range(6):
         rungs = torch.linspace(low, high, 17, dtype=value.dtype, device=value.device)
         enough = effective_size(base + rungs[:, None] * value) > target
