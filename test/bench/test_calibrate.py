@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vls_steering.bench import calibrate
-from vls_steering.bench.calibrate import CalibrateOptions, Cell, EpisodeOutcome, run_calibration
-from vls_steering.bench.calibration import CurvePoint, cheapest_as_good, curve_point, load_calibration
+from vls_steering.bench.calibrate import CalibrateOptions, Cell, EpisodeOutcome, curve_point, run_calibration
+from vls_steering.bench.calibration import CurvePoint, cheapest_as_good, load_calibration
 from vls_steering.bench.suites import suite
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies import ActionSpace

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("rclpy")
 
@@ -22,6 +23,7 @@ from vls_steering.nodes.conversions import chunk_of, header, joint_state_message
 from vls_steering.nodes.parameters import as_parameters
 from vls_steering.nodes.policy import NODE, PolicyNodeSettings
 from vls_steering.policies.base import make_example_observation
+from vls_steering.policies.checkpoint import load_card
 from vls_steering.steering import preset
 from vls_steering.vlm import OfflineGrammar, PlanRequest, plan
 
@@ -171,6 +173,27 @@ def test_a_preset_is_where_the_settings_start_from() -> None:
     assert settings.steering.start.scouts == 2
     assert settings.steering == base.model_copy(update={"start": base.start.model_copy(update={"scouts": 2})})
     assert PolicyNodeSettings().steering == preset("ours")
+
+
+def test_a_calibration_says_how_many_candidates_there_are(
+    desk: Callable[..., Desk], policy: Path, tmp_path: Path
+) -> None:
+    document = {
+        "policy": "untrained",
+        "policy_sha256": load_card(policy).sha256,
+        "preset": "ours",
+        "steering": {"particles": 3, "k_cap": 3, "select": {"temperature": 0.0}},
+        "curve": [],
+        "temperatures": [],
+    }
+    path = tmp_path / "calibration.yaml"
+    path.write_text(yaml.safe_dump(document))
+    one = desk(calibration=str(path))
+    one.advance(0.1)
+    one.give("pick up the red cube")
+    one.advance(0.1)
+    status = one.newest(topics.STEERING_STATUS)
+    assert status.network_rows == 3 * status.nfe
 
 
 def test_the_parameters_say_what_is_in_force() -> None:

@@ -25,7 +25,6 @@ from vls_steering.bench.calibration import (
     SelectOverride,
     SteeringOverride,
     cheapest_as_good,
-    curve_point,
     save_calibration,
 )
 from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec
@@ -33,6 +32,7 @@ from vls_steering.bench.latency import check_writable
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
 from vls_steering.bench.seeds import listed_seeds
+from vls_steering.bench.statistics import success_rate
 from vls_steering.bench.suites import suite
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies import load_policy
@@ -194,6 +194,21 @@ class _Runs:
     def _advance(self, cell: Cell) -> None:
         note = f"K {cell.particles} temperature {cell.temperature:g}: {cell.task}"
         self._progress.advance(note, ok=self._done[cell].success)
+
+
+def curve_point(particles: int, temperature: float, episodes: Sequence[tuple[bool, float]]) -> CurvePoint:
+    """`episodes` are pairs of success and median tick in ms."""
+    rate = success_rate([success for success, _ in episodes])
+    ticks = sorted(tick_ms for _, tick_ms in episodes if tick_ms > 0.0)
+    return CurvePoint(
+        particles=particles,
+        temperature=temperature,
+        n=rate.n,
+        successes=rate.successes,
+        wilson_low=round(rate.wilson_low, 4),
+        wilson_high=round(rate.wilson_high, 4),
+        tick_ms_p50=round(ticks[len(ticks) // 2], 2) if ticks else 0.0,
+    )
 
 
 def settings_of(base: SteeringSettings, particles: int, temperature: float) -> SteeringSettings:

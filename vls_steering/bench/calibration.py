@@ -9,7 +9,6 @@ from typing import Any
 import yaml
 from pydantic import Field
 
-from vls_steering.bench.statistics import success_rate
 from vls_steering.core.config import Settings, load_settings
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.steering.settings import SteeringSettings
@@ -89,21 +88,6 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
     """YAML, the settings first."""
     text = yaml.safe_dump(calibration.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     path.write_text(_HEADER + text, encoding="utf-8")
-
-
-def curve_point(particles: int, temperature: float, episodes: Sequence[tuple[bool, float]]) -> CurvePoint:
-    """`episodes` are pairs of success and median tick in ms."""
-    rate = success_rate([success for success, _ in episodes])
-    ticks = sorted(tick_ms for _, tick_ms in episodes if tick_ms > 0.0)
-    return CurvePoint(
-        particles=particles,
-        temperature=temperature,
-        n=rate.n,
-        successes=rate.successes,
-        wilson_low=round(rate.wilson_low, 4),
-        wilson_high=round(rate.wilson_high, 4),
-        tick_ms_p50=round(ticks[len(ticks) // 2], 2) if ticks else 0.0,
-    )
 
 
 def cheapest_as_good(points: Sequence[CurvePoint], cost: Callable[[CurvePoint], float]) -> CurvePoint:

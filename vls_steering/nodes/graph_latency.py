@@ -143,7 +143,7 @@ def _tick(received_s: float, status: Any, picture_s: float) -> GraphTick:
         warm=status.warm,
         nfe=status.nfe,
         network_rows=status.network_rows,
-        parts_ms={part: getattr(status, name) for name, part in PARTS.items() if hasattr(status, name)},
+        parts_ms={part: getattr(status, name) for name, part in PARTS.items()},
         # The stamp is of the joint state that the tick began with; the graph runs at real time.
         picture_age_ms=1e3 * (stamp_s - picture_s) + status.observation_age_ms + status.tick_ms,
         deadline_misses=status.deadline_misses,

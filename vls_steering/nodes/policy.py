@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from pydantic import Field, model_validator
 
+from vls_steering.bench.calibration import load_calibration
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import Refusal, StreamFault
 from vls_steering.core.types import ActionChunk, Keypoints, Observation, RobotState
@@ -42,6 +43,9 @@ class PolicyNodeSettings(Settings):
 
     policy: str = Field("", description="weights, a .safetensors with its .json; empty = the policy that comes along")
     preset: str = Field("ours", description="steering method that the settings start from")
+    calibration: str = Field(
+        "", description="a file of `vls calibrate` for this policy, goes on top of the settings; empty = none"
+    )
     unsteered: bool = Field(False, description="run the policy even without a reward program")
     seed: int = Field(0, ge=0, description="seed of the sampler")
     tick_period_s: float = Field(0.1, ge=0.02, le=2.0, description="time between two chunks")
@@ -67,7 +71,10 @@ class PolicyBody:
         torch.set_num_threads(settings.threads)
         policy = load_policy(Path(settings.policy) if settings.policy else SHIPPED_POLICY)
         self._space = policy.action_space
-        self._pilot = Pilot(policy, settings.steering, settings.seed)
+        steering = settings.steering
+        if settings.calibration:
+            steering = load_calibration(Path(settings.calibration)).on(steering, policy.sha256)
+        self._pilot = Pilot(policy, steering, settings.seed)
         self._pilot.tick(make_example_observation())  # the first pass through a network is the slowest: not in motion
         node.facts.update(policy=f"{policy.name} {policy.sha256[:12]}", preset=settings.preset)
         self._joints = JointStateReader(node, ArmKinematics())
