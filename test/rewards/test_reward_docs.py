@@ -83,8 +83,8 @@ class TestCheck:
         report = check_text(text, "p.json")
         assert report.exit_code is ExitCode.REFUSED
         head, code, carets, *_ = report.render().splitlines()
-        line = next(i for i, row in enumerate(text.splitlines(), 1) if "dst(" in row)
-        assert head.startswith(f"p.json:{line}: stages[0].reward[0]: an unknown word")
+        line, row = next((i, row) for i, row in enumerate(text.splitlines(), 1) if "dst(" in row)
+        assert head.startswith(f"p.json:{line}:{row.index('dst(') + 1}: stages[0].reward[0]: an unknown word")
         assert code[carets.index("^") : carets.rindex("^") + 1] == "dst(ee, 'red cube')"
         assert report.as_dict()["diagnostics"][0]["line"] == line
         json.dumps(report.as_dict())

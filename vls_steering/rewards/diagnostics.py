@@ -21,6 +21,7 @@ class Diagnostic:
     text: str = ""  # the expression, when the fault lies in one
     start: int = 0  # characters of `text` that are at fault: [start, end)
     end: int = 0
+    line: int = 0  # of the program's file that holds `text`, from 1; 0 = to be found
 
     def __str__(self) -> str:
         parts = [f"{self.where}: {self.problem}"]

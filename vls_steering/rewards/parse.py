@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from vls_steering.rewards.diagnostics import Diagnostic, ProgramRejected, did_you_mean
@@ -53,9 +54,9 @@ def load_json(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text, parse_constant=constant, object_pairs_hook=mapping)
     except json.JSONDecodeError as error:
-        raise _reject(
-            f"line {error.lineno}, column {error.colno}", f"not valid JSON ({error.msg})", "", "a JSON object"
-        ) from None
+        fault = Diagnostic("document", f"not valid JSON ({error.msg})", accepted="a JSON object")
+        at = {"line": error.lineno, "start": error.colno - 1, "end": error.colno}
+        raise ProgramRejected([replace(fault, **at)]) from None
     except (RecursionError, ValueError) as error:
         raise _reject("", f"not usable JSON ({type(error).__name__})", "", "a JSON object") from None
     if not isinstance(value, dict):

@@ -216,7 +216,7 @@ SIGNAL_WORDS = (
     ),
     Primitive(
         "clearance",
-        (Parameter("body", BODY), Parameter("region", REGION)),
+        (Parameter("body", BODY), Parameter("object", REGION)),
         DISTANCE,
         _clearance,
         "Free space between the hand's body, with what it holds, and an object's or given box; negative in contact.",
