@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from vls_steering.rewards.diagnostics import Diagnostic
+from vls_steering.rewards.diagnostics import Diagnostic, ProgramRejected
+from vls_steering.rewards.parse import refuse_bulk
 
 _STEP = re.compile(r"([A-Za-z_]+)|\[(\d+)\]")
 _ESCAPE = re.compile(r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
@@ -26,10 +27,11 @@ class Place:
 class Source:
     """The text of a program file, JSON or YAML (of which JSON is a part), or functions in the VLS format."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, placed: bool) -> None:
+        """`placed`: every diagnostic knows its line already."""
         self._text = text
         self._lines = text.splitlines()
-        self._root = _compose(text)
+        self._root = None if placed else _compose(text)
 
     def find(self, diagnostic: Diagnostic) -> Place | None:
         """The characters at fault; the nearest enclosing value when they cannot be told; None for none at all."""
@@ -68,9 +70,10 @@ class Source:
 
 def _compose(text: str) -> yaml.Node | None:
     try:
+        refuse_bulk(text)
         # A tab may indent JSON, but not YAML; one blank keeps every column.
         node: yaml.Node | None = yaml.compose(text.replace("\t", " "), Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError, RecursionError, ProgramRejected):
         return None
     return node
 

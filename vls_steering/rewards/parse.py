@@ -15,6 +15,7 @@ from vls_steering.rewards.typecheck import constant_value, infer, split_weight
 from vls_steering.rewards.units import TIME
 
 MAX_DOCUMENT_CHARACTERS = 64_000
+MAX_NESTING = 64
 MAX_STAGES = 12
 MAX_TERMS = 24
 MAX_NAME = 120
@@ -36,10 +37,20 @@ def parse_program(document: dict[str, Any] | str) -> RewardProgram:
     return _DocumentReader().program(document)
 
 
-def load_json(text: str) -> dict[str, Any]:
-    """A JSON object; refuses what JSON parsers shrug at: repeated keys, NaN, huge or bottomless documents."""
+def refuse_bulk(text: str) -> None:
+    """Raise ProgramRejected for what a parser would take long to refuse: huge or bottomless text."""
     if len(text) > MAX_DOCUMENT_CHARACTERS:
         raise _reject("", "the document is too long", f"{len(text)} characters", f"at most {MAX_DOCUMENT_CHARACTERS}")
+    depth = 0
+    for character in text:
+        depth += (character in "[{") - (character in "]}")
+        if depth > MAX_NESTING:
+            raise _reject("", "the document is nested too deeply", f"over {MAX_NESTING} brackets", "a few")
+
+
+def load_json(text: str) -> dict[str, Any]:
+    """A JSON object; refuses what JSON parsers shrug at: repeated keys, NaN, huge or bottomless documents."""
+    refuse_bulk(text)
 
     def constant(word: str) -> float:
         raise _reject("", "not a number of JSON", word, "finite numbers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from vls_steering.rewards.diagnostics import Diagnostic, ProgramRejected
 from vls_steering.rewards.dialect import GuidanceProgram, check_guidance, parse_guidance
 from vls_steering.rewards.document import RewardProgram
 from vls_steering.rewards.locate import Place, Source
-from vls_steering.rewards.parse import MAX_DOCUMENT_CHARACTERS, load_json, parse_program
+from vls_steering.rewards.parse import load_json, parse_program, refuse_bulk
 
 # Files that hold guidance functions in the VLS format; VLS caches them as .txt.
 GUIDANCE_SUFFIXES = (".py", ".txt")
 _MOST_FAULTS = 20
+# YAML nests a level with two characters, and its parser takes seconds over thousands of levels.
+_COMPACT = re.compile(r"(?:[-?:]\s){4}")
 # Without a scene, guidance functions are tried on keypoints as many as any cached program has indices for.
 _SOMEWHERE = Keypoints(
     0.0,
@@ -75,7 +78,7 @@ class Report:
         return "\n".join([*paragraphs, f"{self.file}: rejected, {count} fault{'s' if count != 1 else ''}"])
 
     def _placed(self) -> list[tuple[Diagnostic, Place | None]]:
-        source = Source(self.text if self.diagnostics else "")
+        source = Source(self.text, placed=all(fault.line for fault in self.diagnostics))
         return [(fault, source.find(fault)) for fault in self.diagnostics]
 
 
@@ -109,8 +112,9 @@ def check_file(path: Path, keypoints: Keypoints | None = None) -> Report:
 
 
 def _load_yaml(text: str) -> dict[str, Any]:
-    if len(text) > MAX_DOCUMENT_CHARACTERS:
-        raise ProgramRejected([Diagnostic("document", "the document is too long", f"{len(text)} characters")])
+    refuse_bulk(text)
+    if _COMPACT.search(text):
+        raise ProgramRejected([Diagnostic("document", "lists inside lists inside lists have no place in a program")])
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError, TypeError) as error:

@@ -37,6 +37,7 @@ _QUANTITY = re.compile(
     r"(?P<string>'[^']*'|\"[^\"]*\")"
     r"|(?<![\w.])(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>" + "|".join(UNITS) + r")(?!\w)"
 )
+_STRING = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARE = {ast.LtE: "<=", ast.Lt: "<=", ast.GtE: ">=", ast.Gt: ">="}
 _WHAT = {
@@ -62,7 +63,10 @@ def parse_expression(text: str, where: str) -> Expression:
     """
     if len(text) > MAX_CHARACTERS:
         raise _rejected(where, text[:60], 0, 0, "the expression is too long", f"{len(text)} characters", _atmost())
-    bad = next((i for i, c in enumerate(text) if (ord(c) < 32 and c not in "\n\t") or c == "\\"), None)
+    # Python reads many characters of Unicode as the letters they look like, and gives "#" and "\\" meanings.
+    bare = _STRING.sub(lambda match: " " * len(match[0]), text)
+    bad = next((i for i, c in enumerate(bare) if c in "#\\" or (c not in "\n\t" and not " " <= c <= "~")), None)
+    bad = next((i for i, c in enumerate(text) if c == "\\" or (c not in "\n\t" and not c.isprintable())), bad)
     if bad is not None:
         raise _rejected(where, text, bad, bad + 1, "a character that has no place here", repr(text[bad]), "plain text")
     source = _Source(where, text, *_spell_out_units(text))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -85,6 +87,7 @@ class _Reader:
 
     def read(self) -> Guidance:
         tree = self._parse()
+        self._look_alikes()
         functions: dict[int, ast.FunctionDef] = {}
         stages: int | None = None
         names: tuple[str, ...] = ()
@@ -146,6 +149,16 @@ class _Reader:
                 )
             level = [child for node in level for child in ast.iter_child_nodes(node)]
         return tree
+
+    def _look_alikes(self) -> None:
+        """Python reads many characters of Unicode as the letters they look like."""
+        for token in tokenize.generate_tokens(io.StringIO(self._text).readline):
+            if token.type == tokenize.NAME and not token.string.isascii():
+                (line, start), stop = token.start, token.end[1]
+                problem = "a name is made of plain letters"
+                self._fault(
+                    Diagnostic("program", problem, ascii(token.string), "", token.line[:200], start, stop, line)
+                )
 
     def _function(self, node: ast.FunctionDef, functions: dict[int, ast.FunctionDef]) -> None:
         match = NAME.fullmatch(node.name)
