@@ -7,6 +7,7 @@ import importlib.util
 import sys
 import types
 from pathlib import Path
+from typing import get_args
 from typing import Any
 
 import pytest
@@ -30,10 +31,19 @@ def names(entries: tuple[NodeEntry, ...]) -> list[str]:
 
 
 def test_a_node_comes_after_those_it_needs_and_the_manager_last() -> None:
-    order = names(nodes_for("sim"))
-    for entry in NODES:
-        assert all(order.index(other) < order.index(entry.name) for other in entry.after)
-    assert order[-1] == MANAGER.name
+    for robot in get_args(Deployment.model_fields["robot"].annotation):
+        order = names(nodes_for(robot))
+        for entry in nodes_for(robot):
+            assert all(order.index(other) < order.index(entry.name) for other in entry.after if other in order)
+        assert order[-1] == MANAGER.name
+
+
+def test_only_the_sim_bridge_gives_time_and_no_physical_arm_brings_a_simulation_along() -> None:
+    for robot, simulation in (("sim", {"sim_bridge"}), ("protocol", {"protocol_arm"}), ("libfranka", set())):
+        nodes = nodes_for(robot)
+        assert {"sim_bridge", "protocol_arm"} & set(names(nodes)) == simulation
+        for entry in nodes:
+            assert entry.parameters(Deployment(robot=robot))["use_sim_time"] == (robot == "sim")
 
 
 def test_a_circle_is_refused() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion, Vector3
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
@@ -37,6 +38,7 @@ from vls_steering.msg import Keypoints as KeypointsMessage
 from vls_steering.msg import SafetyStatus as SafetyStatusMessage
 from vls_steering.msg import SetPoint as SetPointMessage
 from vls_steering.nodes.streams import StreamReport
+from vls_steering.safety.chunks import Chunk, DeltaChunk, JointChunk
 from vls_steering.safety.reasons import ReasonCode
 from vls_steering.safety.status import Band, ExecutorState, SafetyStatus, Verdict
 
@@ -125,23 +127,44 @@ def chunk_message(chunk: ActionChunk) -> ActionChunkMessage:
     )
 
 
-def chunk_of(message: ActionChunkMessage) -> ActionChunk:
+def chunk_of(message: ActionChunkMessage) -> Chunk:
+    """The chunk in the space that the message names; raises ShapeError."""
     stamp_s = stamp_seconds(message.header.stamp)
+    times_s = np.asarray(message.times_from_stamp_s) + stamp_s
+    widths_m = np.asarray(message.gripper_widths_m)
     poses = [pose_arrays(pose) for pose in message.poses]
+    positions = np.array([position for position, _ in poses]).reshape(-1, 3)
+    quats = np.array([quat for _, quat in poses]).reshape(-1, 4)
+    if message.space == ActionChunkMessage.SPACE_JOINTS:
+        joints = np.asarray(message.joint_positions)
+        if len(joints) % len(ARM_JOINTS):
+            raise ShapeError(f"{len(joints)} joint positions are not whole steps of {len(ARM_JOINTS)}")
+        return JointChunk(stamp_s, times_s, joints.reshape(-1, len(ARM_JOINTS)), widths_m)
+    if message.space == ActionChunkMessage.SPACE_DELTAS:
+        return DeltaChunk(stamp_s, times_s, positions, _rotation_vectors(quats), widths_m)
+    if message.space != ActionChunkMessage.SPACE_POSES:
+        raise ShapeError(f"action chunk has the unknown space {message.space}")
     try:
         source = ChunkSource(message.source)
     except ValueError as error:
         raise ShapeError(f"action chunk has the unknown source {message.source}") from error
     return ActionChunk(
         stamp_s=stamp_s,
-        times_s=np.asarray(message.times_from_stamp_s) + stamp_s,
-        positions=np.array([position for position, _ in poses]).reshape(-1, 3),
-        quats_xyzw=np.array([quat for _, quat in poses]).reshape(-1, 4),
-        gripper_widths_m=np.asarray(message.gripper_widths_m),
+        times_s=times_s,
+        positions=positions,
+        quats_xyzw=quats,
+        gripper_widths_m=widths_m,
         source=source,
         program_sha256=message.program_sha256,
         sequence=message.sequence,
     )
+
+
+def _rotation_vectors(quats_xyzw: FloatArray) -> FloatArray:
+    """(N, 3) rad of (N, 4) unit quaternions; raises ShapeError for what is none."""
+    if not np.allclose(np.linalg.norm(quats_xyzw, axis=1), 1.0, atol=1e-2):
+        raise ShapeError("a turn of the action chunk is no unit quaternion")
+    return np.asarray(Rotation.from_quat(quats_xyzw).as_rotvec())
 
 
 # The arm --------------------------------------------------------------------------------------------------------------

@@ -19,28 +19,46 @@ from pydantic import Field
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool
 
-from vls_steering.core.config import Settings
 from vls_steering.core.errors import ShapeError, VlsError
-from vls_steering.core.types import ActionChunk, SetPoint
+from vls_steering.core.types import RobotState, SetPoint
 from vls_steering.msg import ActionChunk as ActionChunkMessage
 from vls_steering.msg import Keypoints
 from vls_steering.nodes import topics
+from vls_steering.nodes.back_ends import BACK_ENDS, BackEndSettings
 from vls_steering.nodes.base import NodeDefinition, RoomNode
-from vls_steering.nodes.conversions import chunk_of, safety_status_message, set_point_message
+from vls_steering.nodes.conversions import (
+    chunk_of,
+    joint_state_message,
+    safety_status_message,
+    set_point_message,
+    stamp_seconds,
+)
 from vls_steering.nodes.loop import PacedLoop
+from vls_steering.nodes.recovery import RecoveryServer
 from vls_steering.nodes.run import run_node
-from vls_steering.nodes.sim_robot import SimRobot
 from vls_steering.robots.backend import RobotBackend
+from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
-from vls_steering.safety import FR3_LIMITS, Executor, ExecutorSettings, ExecutorState, ReasonCode, SafetyStatus
+from vls_steering.safety import (
+    FR3_LIMITS,
+    Chunk,
+    Executor,
+    ExecutorSettings,
+    ExecutorState,
+    ReasonCode,
+    SafetyStatus,
+    Verdict,
+    clearance_check,
+)
 
 REST_WITHIN_S = 2.0  # a stop within the limits takes less
 MISSED = 1.5  # a period this many times too long is a missed deadline
-BACK_ENDS = {"sim": SimRobot}
+PUBLISHERS_LOOKED_AT_S = 0.2
+SILENT = (ExecutorState.UNARMED, ExecutorState.RECOVERING)
 
 
-class ExecutorNodeSettings(Settings):
-    robot: Literal["sim"] = Field("sim", description="robot back end")
+class ExecutorNodeSettings(BackEndSettings):
+    robot: Literal["sim", "protocol", "libfranka", "ros2_control"] = Field("sim", description="robot back end")
     auto_arm: bool = Field(False, description="arm at activation without being asked: simulation only")
     status_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of executor/status; a change is told at once")
     clock_patience_s: float = Field(
@@ -62,19 +80,24 @@ class ExecutorBody:
             watched = {**limits.stream_timeouts_s, topics.KEYPOINTS.name: settings.keypoints_timeout_s}
             limits = limits.model_copy(update={"stream_timeouts_s": watched})
         self._period_s = limits.control_period_s
-        self._executor = Executor(FR3_LIMITS, limits, ArmKinematics())
-        self._robot: RobotBackend = BACK_ENDS[settings.robot](node)
+        clearance = ArmClearance(limits.self_clearance_m, limits.keep_out_clearance_m, limits.keep_out_boxes_m)
+        self._executor = Executor(FR3_LIMITS, limits, ArmKinematics(), extra_path_checks=(clearance_check(clearance),))
+        back_end = BACK_ENDS[settings.robot]
+        self._robot: RobotBackend = back_end.make(node, settings)
         self._lock = threading.Lock()
-        self._chunk: ActionChunk | None = None
+        self._chunk: Chunk | None = None
         self._emergencies: set[str] = set()
         self._set_points = node.publisher(topics.SET_POINT)
         self._statuses = node.publisher(topics.SAFETY_STATUS)
+        self._joint_states = node.publisher(topics.JOINT_STATES) if back_end.tells_joint_states else None
+        self._grasped = node.publisher(topics.GRIPPER_GRASPED) if back_end.tells_joint_states else None
 
     def start(self) -> None:
         self._sent: SetPoint | None = None
         self._last_s = self._told_s = -math.inf
         self._told: tuple[ExecutorState, ReasonCode] | None = None
         self._period_ms, self._misses = 0.0, 0
+        self._measured: RobotState | None = None
         self._may_arm_itself = self._settings.auto_arm
         node = self._node
         self._robot.start()
@@ -85,6 +108,8 @@ class ExecutorBody:
         node.serve_trigger(topics.HOLD_SERVICE, self._hold)
         service = node.create_service(SetBool, topics.ESTOP_SERVICE, self._serve_emergency)
         node.own(lambda: node.destroy_service(service))
+        RecoveryServer(node, self._robot, self._begin_recovery, self._arm, self._fail_recovery)
+        node.every_monotonic(PUBLISHERS_LOOKED_AT_S, self._look_for_others)
         self._loop = PacedLoop(node, self._period_s, self._step, self._stalled, self._settings.clock_patience_s)
 
     def stop(self) -> None:
@@ -106,19 +131,43 @@ class ExecutorBody:
             state = self._robot.state()
             if state is not None:
                 self._executor.observe(state)
+                self._tell_measurement(state)
             if self._may_arm_itself and state is not None:
-                self._may_arm_itself = not self._executor.arm(state, now_s).accepted
-            if self._executor.status().state is not ExecutorState.UNARMED:
+                self._may_arm_itself = not self._try_to_arm(state, now_s)
+            self._heed_objection(now_s)
+            if self._executor.status().state not in SILENT:
                 self._send(now_s)
             if self._chunk is not None:
                 chunk, self._chunk = self._chunk, None
                 self._executor.submit(chunk, now_s)
             self._tell(now_s)
 
+    def _try_to_arm(self, state: RobotState, now_s: float) -> bool:
+        if self._executor.why_not_arm(state, now_s) is not None:
+            return False
+        self._robot.engage()
+        return self._executor.arm(state, now_s).accepted
+
+    def _heed_objection(self, now_s: float) -> None:
+        """The arm's own refusal stops the executor, for the arm's own reason."""
+        objection = self._robot.objection()
+        if objection is not None and self._executor.status().state not in SILENT:
+            self._executor.stop(objection.reason, now_s, objection.text)
+
     def _send(self, now_s: float) -> None:
-        self._sent = self._executor.step(now_s)
-        self._robot.send(self._sent)
-        self._set_points.publish(set_point_message(self._sent))
+        set_point = self._executor.step(now_s)
+        if self._robot.send(set_point):
+            self._sent = set_point
+            self._set_points.publish(set_point_message(set_point))
+
+    def _tell_measurement(self, state: RobotState) -> None:
+        """Joint states and grasp, when nobody else publishes what this arm measures."""
+        if self._joint_states is None or self._grasped is None or state is self._measured:
+            return
+        if self._measured is None or state.gripper_holds != self._measured.gripper_holds:
+            self._grasped.publish(Bool(data=state.gripper_holds))
+        self._measured = state
+        self._joint_states.publish(joint_state_message(state))
 
     def _stalled(self) -> None:
         """Simulated time stands still: whatever moves by another clock must not go on."""
@@ -167,30 +216,63 @@ class ExecutorBody:
     # What others ask for ---------------------------------------------------------------------------------------------
 
     def _receive_chunk(self, message: ActionChunkMessage) -> None:
+        now_s = self._node.now_s()
         try:
-            self._chunk = chunk_of(message)
+            chunk = chunk_of(message)
         except ShapeError as error:
-            # Not followed and not forgotten: without a good one in time the executor stops for its own reasons.
+            # Not followed and not forgotten: without a good one in time the executor stops for this reason.
             self._node.facts["last malformed chunk"] = str(error)
             self._node.get_logger().warning(f"malformed chunk: {error}", throttle_duration_sec=1.0)
-
-    def _hear_keypoints(self, _message: Keypoints) -> None:
+            with self._lock:
+                self._executor.hear_chunk(now_s)
+                self._executor.refuse(str(error), now_s)
+            return
         with self._lock:
-            self._executor.beat(topics.KEYPOINTS.name, self._node.now_s())
+            self._executor.hear_chunk(now_s)
+            self._chunk = chunk
 
-    def _arm(self) -> str:
+    def _hear_keypoints(self, message: Keypoints) -> None:
+        """Their stamp is that of the pictures: a camera that stands still is as silent as one that is gone."""
+        with self._lock:
+            self._executor.beat(topics.KEYPOINTS.name, min(stamp_seconds(message.header.stamp), self._node.now_s()))
+
+    def _look_for_others(self) -> None:
+        other = self._second_publisher()
+        if other:
+            with self._lock:
+                if self._executor.status().state not in SILENT:
+                    self._executor.stop(ReasonCode.SECOND_PUBLISHER, self._node.now_s(), other)
+
+    def _second_publisher(self) -> str:
+        """Which command topic has more than one publisher, in words; empty when none has."""
         for topic in (topics.ACTION_CHUNK, topics.SET_POINT):
             count = self._node.count_publishers(topic.name)
             if count > 1:
-                raise VlsError(f"{count} nodes publish {topic.name}", "Only one may: stop the others, then arm")
+                return f"{count} nodes publish {topic.name}"
+        return ""
+
+    def _arm(self) -> str:
+        other = self._second_publisher()
+        if other:
+            raise VlsError(other, "Only one may: stop the others, then arm")
         with self._lock:
-            state = self._robot.state()
+            state, now_s = self._robot.state(), self._node.now_s()
             if state is None:
                 raise VlsError("no joint state was received", "Check the robot connection, then arm")
-            verdict = self._executor.arm(state, self._node.now_s())
-        if not verdict.accepted:
-            raise VlsError(f"{verdict.reason.name}: {verdict.text}")
+            refusal = self._executor.why_not_arm(state, now_s)
+            if refusal is not None:
+                raise VlsError(f"{refusal.reason.name}: {refusal.text}")
+            self._robot.engage()
+            self._executor.arm(state, now_s)
         return "armed"
+
+    def _begin_recovery(self) -> Verdict:
+        with self._lock:
+            return self._executor.begin_recovery(self._robot.state(), self._node.now_s())
+
+    def _fail_recovery(self, text: str) -> None:
+        with self._lock:
+            self._executor.fail_recovery(text, self._node.now_s())
 
     def _hold(self) -> str:
         with self._lock:

@@ -30,10 +30,17 @@ class Deployment(Settings):
     params_file: str = Field("", description="parameter file; empty: config/vls.yaml")
     autostart: bool = Field(True, description="configure and activate the nodes in order")
     log_level: Literal["debug", "info", "warn", "error", "fatal"] = Field("info", description="least severe log line")
-    robot: Literal["sim"] = Field("sim", description="robot back end")
+    robot: Literal["sim", "protocol", "libfranka", "ros2_control"] = Field(
+        "sim", description="robot back end; protocol: the simulated arm behind libfranka's protocol, in real time"
+    )
     scene: str = Field("", description="scene of the simulation; empty: the parameter file's")
     seed: int = Field(-1, ge=-1, description="seed of scene, noise and policy; -1: the parameter file's")
     vlm: str = Field("", description="back end that writes reward programs; empty: the parameter file's")
+
+    @property
+    def simulates_time(self) -> bool:
+        """Only the sim bridge publishes /clock; every other arm keeps its own time."""
+        return self.use_sim_time and self.robot == "sim"
 
     @property
     def parameter_file(self) -> Path:
@@ -66,7 +73,7 @@ class NodeEntry:
         """Parameters that the deployment sets on top of the parameter file."""
         chosen = {name: getattr(deployment, attribute) for name, attribute in self.from_deployment.items()}
         given = {name: value for name, value in chosen.items() if value not in ("", -1)}
-        return {"use_sim_time": deployment.use_sim_time, **given}
+        return {"use_sim_time": deployment.simulates_time, **given}
 
     def ros_arguments(self, deployment: Deployment) -> list[str]:
         """Everything after the executable's name on its command line."""
@@ -83,8 +90,9 @@ MANAGER = NodeEntry("manager", from_deployment={"autostart": "autostart", "robot
 
 NODES: tuple[NodeEntry, ...] = (
     NodeEntry("sim_bridge", from_deployment={"scene": "scene", "seed": "seed"}, robots=("sim",)),
-    NodeEntry("executor", after=("sim_bridge",), from_deployment={"robot": "robot"}),
-    NodeEntry("camera", after=("sim_bridge",), from_deployment={"seed": "seed"}),
+    NodeEntry("protocol_arm", from_deployment={"scene": "scene", "seed": "seed"}, robots=("protocol",)),
+    NodeEntry("executor", after=("sim_bridge", "protocol_arm"), from_deployment={"robot": "robot"}),
+    NodeEntry("camera", after=("sim_bridge", "protocol_arm"), from_deployment={"seed": "seed"}),
     NodeEntry("perception", after=("camera",), from_deployment={"seed": "seed"}),
     NodeEntry("vlm", after=("perception",), from_deployment={"back_end": "vlm"}),
     NodeEntry("policy", after=("perception", "executor", "vlm"), from_deployment={"seed": "seed"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
@@ -12,6 +13,7 @@ from vls_steering.core.types import RobotState, SetPoint
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import RoomNode
 from vls_steering.nodes.conversions import robot_state_of, stamp_seconds
+from vls_steering.robots.backend import Objection, RecoveryStep
 from vls_steering.robots.kinematics import ArmKinematics
 
 JOINT_STATE_HZ = 100.0
@@ -68,8 +70,19 @@ class SimRobot:
     def state(self) -> RobotState | None:
         return self._reader.newest()
 
-    def send(self, set_point: SetPoint) -> None:
+    def engage(self) -> None:
+        """The bridge always listens."""
+
+    def send(self, set_point: SetPoint) -> bool:
         """Nothing to do: the bridge obeys `executor/set_point`, which the node publishes for every back end."""
+        return True
+
+    def objection(self) -> Objection | None:
+        return None
+
+    def recovery(self) -> Sequence[RecoveryStep]:
+        """Nothing in it can fail that arming would not clear."""
+        return ()
 
     def stop(self) -> None:
         """The bridge holds the last set-point."""

@@ -24,9 +24,7 @@ MessageT = TypeVar("MessageT")
 
 
 def _quality(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth: int) -> QoSProfile:
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability
-    )
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability, durability=durability)
 
 
 SENSOR = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 2)
@@ -97,3 +95,5 @@ PERCEPTION_RESET_SERVICE = "perception/reset"
 ESTOP_SERVICE = "executor/estop"
 # Action of vls_steering/RunTask.
 RUN_TASK_ACTION = "run_task"
+# Action of vls_steering/RecoverAndArm.
+RECOVER_ACTION = "executor/recover_and_arm"

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from vls_steering.core.types import RobotState, SetPoint
+from vls_steering.safety.reasons import ReasonCode
+
+
+@dataclass(frozen=True)
+class Objection:
+    """What the arm itself, or its hand, refuses to go on with."""
+
+    reason: ReasonCode
+    text: str
+
+
+@dataclass(frozen=True)
+class RecoveryStep:
+    """One step back to an arm that can be armed; `run` may take seconds and raises VlsError when it fails."""
+
+    name: str
+    run: Callable[[], None]
 
 
 class RobotBackend(Protocol):
-    """One arm with a gripper.  Calls come from one thread at a time."""
+    """One arm with a gripper.  `state`, `send` and `objection` return at once; one thread at a time calls them."""
 
     def start(self) -> None:
         """Begin to measure; raises VlsError when the arm cannot be reached."""
@@ -18,8 +37,20 @@ class RobotBackend(Protocol):
         """The newest measurement, stamped on the clock of the control loop; None before the first."""
         ...
 
-    def send(self, set_point: SetPoint) -> None:
-        """Command one control period.  The caller has checked it against every limit."""
+    def engage(self) -> None:
+        """Take command of the resting arm, where it is; does nothing when it has it.  Raises VlsError."""
+        ...
+
+    def send(self, set_point: SetPoint) -> bool:
+        """Command one control period, checked against every limit by the caller; whether it really was sent."""
+        ...
+
+    def objection(self) -> Objection | None:
+        """Why the arm no longer does what it is told, until it is engaged again; None while it does."""
+        ...
+
+    def recovery(self) -> Sequence[RecoveryStep]:
+        """The steps that clear what the arm objects to, in order.  Called from a thread of their own."""
         ...
 
     def stop(self) -> None:

@@ -1,0 +1,83 @@
+"""The simulated world behind libfranka's protocol, on this host: the executor drives it as it drives a physical arm.
+
+The arm is reached through the protocol alone.  What goes over topics is what the camera node needs to draw the scene,
+stamped with the host's clock, which is the clock of everything that is not simulated.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from std_msgs.msg import Float64MultiArray, String
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.core.config import Settings
+from vls_steering.nodes import topics
+from vls_steering.nodes.base import NodeDefinition, RoomNode
+from vls_steering.nodes.run import run_node
+from vls_steering.nodes.sim_layout import layout_of, layout_text
+from vls_steering.sim.protocol_arm import PERIOD_S, ROBOT_PORT, ProtocolArm
+from vls_steering.sim.scenes import draw_layout
+from vls_steering.sim.world import World
+
+
+class ProtocolArmSettings(Settings):
+    scene: Literal["play", "training", "obstacle"] = Field("play", description="scene whose layout is drawn")
+    seed: int = Field(0, ge=0, description="seed of the layout")
+    target: str = Field("red cube", description="object that an obstacle scene puts its obstacle before")
+    layout: str = Field("", description="a layout as sim/layout tells it, taken instead of one drawn; empty = draw")
+    state_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of sim/state, what the camera node draws")
+
+
+class ProtocolArmBody:
+    """The server lives while the node is active; each activation starts with the layout as drawn."""
+
+    def __init__(self, node: RoomNode, settings: ProtocolArmSettings) -> None:
+        self._node, self._settings = node, settings
+        given = settings.layout
+        self._layout = layout_of(given) if given else draw_layout(settings.scene, settings.seed, settings.target)
+        self._states = node.publisher(topics.SIM_STATE)
+        self._layouts = node.publisher(topics.SIM_LAYOUT)
+
+    def start(self) -> None:
+        self._steps, self._newest = 0, np.zeros(0)
+        self._every = round(1 / (self._settings.state_hz * PERIOD_S))
+        self._arm = ProtocolArm(self._layout, port=ROBOT_PORT, watch=self._watch, failed=self._node.fail)
+        self._arm.start()
+        self._layouts.publish(String(data=layout_text(self._layout)))
+        self._node.every_monotonic(1.0 / self._settings.state_hz, self._tell)
+
+    def stop(self) -> None:
+        self._arm.stop()
+
+    def tear_down(self) -> None:
+        pass
+
+    def _watch(self, world: World) -> None:
+        """In the physics thread: only copy."""
+        self._steps += 1
+        if self._steps % self._every == 0:
+            self._newest = self._stamped(world.full_state())
+
+    def _stamped(self, state: FloatArray) -> FloatArray:
+        state[0] = self._node.now_s()  # mjSTATE_INTEGRATION begins with the time
+        return state
+
+    def _tell(self) -> None:
+        newest, self._newest = self._newest, np.zeros(0)
+        if newest.size:
+            self._states.publish(Float64MultiArray(data=newest))
+
+
+NODE = NodeDefinition("protocol_arm", ProtocolArmSettings, ProtocolArmBody)
+
+
+def main() -> int:
+    return run_node(NODE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,290 @@
+"""The FR3 through libfranka's protocol, without ros2_control: franka-rs runs the 1 kHz loop on a thread of its own.
+
+Set-points go to its joint impedance law as targets that lie one control period ahead at most, with velocity
+feed-forward: the arm is compliant, and a client that stands still leaves it at a target it has reached, not on the way
+to one.  franka-rs has no watchdog; the one here ends the motion when set-points stop coming.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.core.config import Settings
+from vls_steering.core.errors import MissingExtra, VlsError
+from vls_steering.core.types import GRIPPER_OPEN_M, RobotState, SetPoint
+from vls_steering.robots.backend import Objection, RecoveryStep
+from vls_steering.robots.hand import Hand, HandSettings
+from vls_steering.safety.reasons import ReasonCode
+
+MEASURE_S = 0.004
+# Our own limits and watchdogs bound the motion; franka-rs counts this from where the motion started.
+ANYWHERE_RAD = 6.0
+
+
+class LibfrankaSettings(Settings):
+    """Connection, compliance and collision thresholds of an arm driven through libfranka's protocol."""
+
+    host: str = Field("172.16.0.2", description="address of the control box, on a network of its own")
+    realtime: Literal["ignore", "enforce"] = Field(
+        "ignore", description="enforce: refuse to run without a real-time kernel and privileges"
+    )
+    connect_timeout_s: float = Field(5.0, ge=0.5, le=60.0, description="longest wait for the control box")
+    watchdog_s: float = Field(0.25, ge=0.02, le=2.0, description="longest silence of set-points before the motion ends")
+    collision_torque_nm: float = Field(
+        40.0, ge=5.0, le=87.0, description="external torque at which the arm stops (reflex), each joint"
+    )
+    collision_force_n: float = Field(
+        40.0, ge=5.0, le=100.0, description="external force (N) and torque (Nm) at the hand at which the arm stops"
+    )
+    hand: HandSettings = HandSettings()
+
+
+class LibfrankaRobot:
+    """RobotBackend over `franka.Robot`."""
+
+    def __init__(
+        self,
+        settings: LibfrankaSettings,
+        tcp_pose: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
+        now_s: Callable[[], float],
+    ) -> None:
+        """`tcp_pose` is called from a thread of this object's alone; `now_s` is the control loop's clock."""
+        self._settings, self._tcp_pose, self._now_s = settings, tcp_pose, now_s
+        self._robot: Any = None
+        self._targets: Any = None
+        self._hand: Hand | None = None
+        self._state: RobotState | None = None
+        self._objection: Objection | None = None
+        self._sent_s = 0.0  # monotonic
+        self._ending = threading.Event()
+        # Held by whoever starts or ends a motion or replaces the connection, never by `send` and `state`.
+        self._switching = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._ending.clear()
+        self._connect()
+        self._thread = threading.Thread(target=self._measure, name="libfranka", daemon=True)
+        self._thread.start()
+
+    def state(self) -> RobotState | None:
+        return self._state
+
+    def engage(self) -> None:
+        with self._switching:
+            if self._targets is not None:
+                return
+            if self._objection is not None:
+                raise VlsError(f"the arm objects: {self._objection.text}", "Recover it first: recover_and_arm")
+            with _franka_errors("the arm did not start to move"):
+                self._targets = self._robot.joint_targets(
+                    fraction=1.0, max_deviation=ANYWHERE_RAD, backend="impedance", velocity_feedforward=True
+                )
+            self._sent_s = time.monotonic()
+
+    def send(self, set_point: SetPoint) -> bool:
+        targets, hand = self._targets, self._hand
+        if targets is None:
+            return False
+        self._sent_s = time.monotonic()
+        try:
+            targets.move_to(set_point.joint_positions)
+        except _franka().FrankaError:
+            return False  # the motion has just ended; the measuring thread finds out why
+        if hand is not None:
+            hand.wish(set_point.gripper_width_m)
+        return True
+
+    def objection(self) -> Objection | None:
+        if self._objection is None and self._hand is not None and self._hand.failure and self._targets is not None:
+            return Objection(ReasonCode.GRIPPER_FAILED, self._hand.failure)
+        return self._objection
+
+    def recovery(self) -> Sequence[RecoveryStep]:
+        return (
+            RecoveryStep("end the motion", self._end_motion),
+            RecoveryStep("connect to the control box", self._reconnect),
+            RecoveryStep("check the operating mode", self._check_mode),
+            RecoveryStep("clear the arm's errors", self._clear_errors),
+            RecoveryStep("measure the resting arm", self._await_measurement),
+        )
+
+    def stop(self) -> None:
+        self._ending.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2.0)
+        with contextlib.suppress(VlsError):
+            self._end_motion()
+        if self._hand is not None:
+            self._hand.close()
+        self._robot = self._hand = None
+
+    # Connection and recovery -----------------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        """The control box serves one client; a second one would wait in the constructor for ever."""
+        settings, found = self._settings, dict[str, Any]()
+
+        def connect() -> None:
+            try:
+                robot = _franka().Robot(settings.host, realtime=settings.realtime)
+                torque, force = [settings.collision_torque_nm] * 7, [settings.collision_force_n] * 6
+                robot.set_collision_behavior_simple(torque, torque, force, force)
+                found.update(robot=robot, gripper=robot.gripper())
+            except Exception as error:  # noqa: BLE001 - handed to the thread that waits
+                found["error"] = error
+
+        # franka-rs gives the connecting thread real-time priority where it may: this one ends, ours keep theirs.
+        thread = threading.Thread(target=connect, name="libfranka connection", daemon=True)
+        thread.start()
+        thread.join(settings.connect_timeout_s)
+        cure = "Check power, cable, FCI mode in Desk, and that no other program is connected"
+        if "error" in found:
+            raise VlsError(f"no connection to {settings.host}: {found['error']}", cure) from found["error"]
+        if "gripper" not in found:
+            raise VlsError(f"{settings.host} did not answer within {settings.connect_timeout_s:g} s", cure)
+        self._robot = found["robot"]
+        if self._hand is not None:
+            self._hand.close()
+        self._hand = Hand(found["gripper"], settings.hand)
+
+    def _end_motion(self) -> None:
+        with self._switching:
+            targets, self._targets = self._targets, None
+        if targets is not None:
+            # Why it ended is known already, or does not matter any more.
+            with contextlib.suppress(_franka().FrankaError):
+                targets.stop()
+
+    def _reconnect(self) -> None:
+        with self._switching:
+            robot, self._robot = self._robot, None
+            if robot is not None:
+                try:
+                    robot.read_once()
+                    self._robot = robot
+                except _franka().FrankaError:
+                    robot = None  # the old connection is let go before a new one is asked for
+            if self._robot is None or (self._hand is not None and self._hand.failure):
+                self._robot = None
+                self._connect()
+
+    def _check_mode(self) -> None:
+        mode = self._read().robot_mode
+        if mode == "user_stopped":
+            raise VlsError("the user stop is pressed", "Make the cell safe and release it")
+        if mode == "guiding":
+            raise VlsError("the arm is being guided by hand", "Let go of the guiding button")
+
+    def _clear_errors(self) -> None:
+        state = self._read()
+        if state.robot_mode != "idle" or state.current_errors:
+            with _franka_errors("the arm did not recover"):
+                self._robot.automatic_error_recovery()
+        errors = self._read().current_errors
+        if errors:
+            raise VlsError(f"the arm still reports {', '.join(errors)}", "Look at Desk")
+
+    def _await_measurement(self) -> None:
+        self._objection = None
+        asked_s, give_up_s = self._now_s(), time.monotonic() + 1.0
+        while self._state is None or self._state.stamp_s <= asked_s:
+            if time.monotonic() > give_up_s:
+                raise VlsError("no joint state after the recovery", "Check the connection")
+            time.sleep(MEASURE_S)
+
+    def _read(self) -> Any:
+        with self._switching, _franka_errors("the arm cannot be read"):
+            return self._robot.read_once()
+
+    # The measuring thread --------------------------------------------------------------------------------------------
+
+    def _measure(self) -> None:
+        robot_time_s = -1.0
+        while not self._ending.wait(MEASURE_S):
+            try:
+                read = self._newest()
+            except _franka().FrankaError as error:
+                self._lost(str(error))
+                continue
+            if read is None or read.time == robot_time_s:
+                continue
+            robot_time_s = read.time
+            self._state = self._measured(read)
+
+    def _newest(self) -> Any:
+        """The newest state, or None; ends a motion that is over or that nobody feeds."""
+        targets = self._targets
+        if targets is None:
+            if not self._switching.acquire(blocking=False):
+                return None
+            try:
+                return self._robot.read_once() if self._robot is not None else None
+            finally:
+                self._switching.release()
+        silence_s = time.monotonic() - self._sent_s
+        if not targets.running:
+            self._over(targets)
+        elif silence_s > self._settings.watchdog_s:
+            self._objection = Objection(ReasonCode.CONTROL_STALLED, f"no set-point for {silence_s:.2f} s")
+            self._end_motion()
+        return targets.state()
+
+    def _over(self, targets: Any) -> None:
+        """The loop in franka-rs ended by itself: find out why."""
+        with self._switching:
+            if self._targets is not targets:
+                return
+            self._targets = None
+        try:
+            targets.stop()
+            text = "the motion ended"
+        except _franka().ControlException as error:
+            text = ", ".join(dict.fromkeys([str(error.reason), *error.errors]))
+        except _franka().FrankaError as error:
+            text = str(error)
+        self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, text)
+
+    def _lost(self, text: str) -> None:
+        self._robot = None
+        self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, f"the connection is lost: {text}")
+
+    def _measured(self, read: Any) -> RobotState:
+        joints = np.array(read.q)
+        position, quat = self._tcp_pose(joints)
+        hand = self._hand.state if self._hand is not None else None
+        return RobotState(
+            stamp_s=self._now_s(),
+            joint_positions=joints,
+            joint_velocities=np.array(read.dq),
+            tcp_position=position,
+            tcp_quat_xyzw=quat,
+            gripper_width_m=hand.width_m if hand is not None else GRIPPER_OPEN_M,
+            gripper_holds=hand is not None and hand.holds,
+        )
+
+
+@contextlib.contextmanager
+def _franka_errors(problem: str) -> Iterator[None]:
+    """Turns an error of the binding into one that a person can act on."""
+    try:
+        yield
+    except _franka().FrankaError as error:
+        raise VlsError(f"{problem}: {error}", "Look at Desk, then recover") from error
+
+
+def _franka() -> Any:
+    """The binding; raises MissingExtra with the command that installs it."""
+    try:
+        import franka
+    except ImportError as error:
+        raise MissingExtra("franka-rs, libfranka's protocol in Python", "libfranka") from error
+    return franka

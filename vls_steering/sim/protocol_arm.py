@@ -1,0 +1,161 @@
+"""Our world behind libfranka's own protocol: what drives a physical FR3 drives this arm, at 1 kHz and in real time.
+
+`franka-sim` serves the protocol (robot server v10, gripper v3) and enforces the FCI's communication and motion limits
+under the robot's own error names; the physics is `sim.world`, so that objects are grasped and held as everywhere else.
+Subclassing is the seam that franka-sim offers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+
+import mujoco
+import numpy as np
+
+from vls_steering.core.arrays import FloatArray
+from vls_steering.core.errors import MissingExtra, VlsError
+from vls_steering.core.types import GRIPPER_OPEN_M
+from vls_steering.robots.assets import ARM_JOINT_NAMES, HAND_BODY
+from vls_steering.sim.layout import SceneLayout
+from vls_steering.sim.model import GRIPPER_ACTUATOR, arm_joint_addresses
+from vls_steering.sim.world import GRIPPER_SPEED_M_S, World
+
+try:
+    from franka_sim.franka_sim_server import FrankaSimServer
+    from franka_sim.mujoco_franka_sim import MujocoFrankaSim
+except ImportError as error:
+    raise MissingExtra("franka-sim, the arm that speaks libfranka's protocol", "sim") from error
+
+PERIOD_S = 0.001
+ROBOT_PORT = 1337
+LOOPBACK = "127.0.0.1"
+STARTS_WITHIN_S = 20.0
+
+
+class WorldArm(MujocoFrankaSim):
+    """franka-sim's physics contract on a `World`; one thread steps it, the network threads read its snapshots."""
+
+    def __init__(self, layout: SceneLayout, watch: Callable[[World], None] = lambda _world: None) -> None:
+        """`watch` is called after every physics step, in the stepping thread: it must be quick."""
+        super().__init__(enable_hand=True)
+        self.world = World(layout)
+        self._watch = watch
+
+    def initialize_simulation(self) -> None:
+        """Take the world's model over: torques instead of position servos on the arm, the world's own hand."""
+        self.model, self.data = self.world.model, self.world.data
+        self.prefix = "fr3_"
+        model = self.model
+        model.opt.timestep = self.dt = PERIOD_S
+        arm_actuators = [model.actuator(name).id for name in ARM_JOINT_NAMES]
+        model.actuator_gainprm[arm_actuators] = 0.0
+        model.actuator_biasprm[arm_actuators] = 0.0
+        self._bind()
+        self._opening_m = float(self.data.ctrl[self._hand_actuator])
+        self.latest_finger_positions = np.full(2, self._opening_m)
+        self.hold_here()
+        mujoco.mj_forward(model, self.data)
+        self._read_and_publish_state()
+
+    def hold_here(self) -> None:
+        """The idle arm keeps the joints it has."""
+        self.latest_joint_positions = np.array(self.data.qpos[self.arm_qpos_adr])
+        self._position_feedforward.reset(self.latest_joint_positions)
+
+    def push(self, torques: FloatArray) -> None:
+        """Somebody leans on the arm: torques (7,) Nm on top of the controller's, until called again."""
+        self._push = np.asarray(torques, dtype=np.float64)
+
+    def _bind(self) -> None:
+        """Where arm, fingers and flange are; O_T_EE is the flange with the hand's rotation."""
+        model = self.model
+        self.arm_qpos_adr, self.arm_dofs_idx = arm_joint_addresses(model)
+        fingers = [model.joint(name) for name in ("finger_joint1", "finger_joint2")]
+        self.finger_qpos_adr = np.array([finger.qposadr[0] for finger in fingers])
+        self.finger_dofs_idx = np.array([finger.dofadr[0] for finger in fingers])
+        self._hand_actuator = model.actuator(GRIPPER_ACTUATOR).id
+        self.ee_body_id = model.body(HAND_BODY).id
+        self._jacobian_scratch = np.zeros((6, model.nv))
+        self._jacp, self._jacr = self._jacobian_scratch[:3], self._jacobian_scratch[3:]
+        self._push = np.zeros(7)
+        # The self-collision margin would enter the contact solver of this MuJoCo and jam the arm.
+        self._self_collision_pairs: dict[tuple[int, int], tuple[str, str]] = {}
+
+    def _apply_control(self) -> None:
+        self.data.qfrc_applied[:] = 0.0
+        self.data.qfrc_applied[self.arm_dofs_idx] = self.arm_control_torque() + self._push
+        goal = min(max(float(self.latest_finger_positions.mean()), 0.0), GRIPPER_OPEN_M / 2)
+        step = GRIPPER_SPEED_M_S / 2 * PERIOD_S
+        self._opening_m += min(max(goal - self._opening_m, -step), step)
+        self.data.ctrl[self._hand_actuator] = self._opening_m
+
+    def _read_and_publish_state(self) -> None:
+        super()._read_and_publish_state()
+        self._watch(self.world)
+
+
+class ProtocolArm:
+    """The server with its arm, on threads of its own; use it as a context manager."""
+
+    def __init__(
+        self,
+        layout: SceneLayout,
+        host: str = LOOPBACK,
+        port: int = ROBOT_PORT,
+        watch: Callable[[World], None] = lambda _world: None,
+        failed: Callable[[BaseException], None] = lambda _error: None,
+    ) -> None:
+        """`failed` hears from the server's thread why it ended by itself."""
+        self.arm = WorldArm(layout, watch)
+        self._failed = failed
+        self._server = FrankaSimServer(
+            host=host,
+            port=port,
+            physics_sim=self.arm,
+            gripper_physics=True,
+            enforce_comm_constraints=True,
+            enforce_motion_limits=True,
+        )
+        self._where = f"{host}:{port}"
+        self._thread = threading.Thread(target=self._run, name="protocol arm", daemon=True)
+        self._ending = False
+        self._error: BaseException | None = None
+
+    def __enter__(self) -> ProtocolArm:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Return when clients may connect; raises VlsError when the port is taken."""
+        ready = threading.Event()
+        watch, self.arm._watch = self.arm._watch, lambda _world: ready.set()
+        self._thread.start()
+        while not ready.wait(0.05):
+            if not self._thread.is_alive():
+                raise VlsError(
+                    f"the protocol arm did not start on {self._where}: {self._error}", "Is one running already"
+                )
+        self.arm._watch = watch
+
+    def stop(self) -> None:
+        self._ending = True
+        self._server.stop()
+        self._thread.join(5.0)
+
+    def _run(self) -> None:
+        # A robot's controller has a computer of its own.  Where this one may, it at least goes before everybody else;
+        # the network threads inherit it.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        try:
+            self._server.start()
+        except Exception as error:  # noqa: BLE001 - the border of the thread: whoever started it must learn of it
+            self._error = error
+            if not self._ending:
+                self._failed(error)
