@@ -13,7 +13,7 @@ from vls_steering.steering import SteeringSettings
 
 both = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
 RARE = 0.05
-RUNS = 100
+RUNS = 60
 
 
 def found(policy: MixturePolicy, settings: SteeringSettings, mode: int) -> tuple[float, int]:
@@ -26,7 +26,7 @@ def found(policy: MixturePolicy, settings: SteeringSettings, mode: int) -> tuple
 def test_a_rare_mode_is_found_where_best_of_k_at_the_same_rows_misses_it(schedule: NoiseSchedule) -> None:
     """Ours (4 particles, 8 steps) leads every split of 32 rows between particles and steps by .25 and 3 sigma.
 
-    sigma of a difference of two shares from n runs is sqrt((p q + p' q') / n), at most .07 here.  Drawing from
+    sigma of a difference of two shares from n runs is sqrt((p q + p' q') / n), at most .09 here.  Drawing from
     the policy without the error of few steps would not help: 1 - .95^K is .19, .34 and .56 for K = 4, 8, 16.
     """
     policy = fan(RARE, 0.5 - RARE / 2, 0.5 - RARE / 2, schedule=schedule)
@@ -64,7 +64,7 @@ def warm(scouts: int, guide: str = "x0") -> SteeringSettings:
 def test_a_goal_that_jumps_is_followed_on_the_first_tick(schedule: NoiseSchedule) -> None:
     """4 warm + 1 scout: right in >= .95 of runs on <= 15 % of the rows of cold best of 20.
 
-    95 of 100 at least: a true rate of .99 fails this with probability .0005, one of .85 passes with .002.
+    57 of 60 at least: a true rate of .99 fails this with probability .003, one of .85 passes with .015.
     """
     policy = fan(1.0, 1.0, 1.0, schedule=schedule)
     before, after, rows = after_the_jump(policy, warm(scouts=1))
@@ -76,6 +76,6 @@ def test_a_goal_that_jumps_is_followed_on_the_first_tick(schedule: NoiseSchedule
 
 @both
 def test_neither_a_scout_nor_a_gradient_alone_would_follow_it(schedule: NoiseSchedule) -> None:
-    """Against the .95 above: 3 sigma of a share from 100 runs are at most .15."""
+    """Against the .95 above: 3 sigma of a share from 60 runs are at most .19."""
     policy = fan(1.0, 1.0, 1.0, schedule=schedule)
-    assert after_the_jump(policy, warm(scouts=1, guide="off"))[1] < 0.95 - 0.15
+    assert after_the_jump(policy, warm(scouts=1, guide="off"))[1] < 0.95 - 0.19

@@ -16,7 +16,7 @@ from vls_steering.steering.noise import TickNoise
 both = pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda schedule: schedule.name)
 
 
-def chunks(name: str, schedule: NoiseSchedule, seed: int, ticks: int = 4) -> list[np.ndarray]:
+def chunks(name: str, schedule: NoiseSchedule, seed: int, ticks: int = 3) -> list[np.ndarray]:
     """Executed positions of the first ticks of a run."""
     policy = fan(1.0, 1.0, 1.0, schedule=schedule)
     pilot = begun(policy, vary(name), Wish(mode_goal(policy, 2)), seed)
