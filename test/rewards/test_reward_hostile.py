@@ -44,7 +44,8 @@ def use(file, text):
 
 for entry in good:
     use(*entry)
-check_text("{", "x.json", points).render(), check_text("a: [", "x.yaml", points).render(), check_text("x", "x.txt").render()
+for file, text in (("x.json", "{"), ("x.yaml", "a: ["), ("x.txt", "x")):
+    check_text(text, file, points).render()
 
 events = []
 QUIET = {"object.__getattr__", "sys._getframe", "gc.get_objects", "builtins.id", "code.__new__"}

@@ -144,8 +144,7 @@ def _looks_along_time(node: Expression) -> bool:
 
 def _together(values: list[Tensor]) -> Tensor:
     """Stack along a new last axis what may be one value, one per particle or one per step."""
-    shape = torch.broadcast_shapes(*[value.shape for value in values])  # type: ignore[no-untyped-call]
-    return torch.stack([value.expand(shape) for value in values], -1)
+    return torch.stack(torch.broadcast_tensors(*values), -1)  # type: ignore[no-untyped-call]
 
 
 def _constant(value: float | None) -> Run:

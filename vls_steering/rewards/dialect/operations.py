@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import Any
 
@@ -47,9 +48,9 @@ def checked_size(shape: Any) -> None:
 
 def broadcast_checked(*values: Any) -> None:
     """Raise Unusable when the values, broadcast together, would be too large."""
-    shapes = [value.shape for value in values if isinstance(value, Tensor)]
-    if shapes:
-        checked_size(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
+    shapes = [value.shape[::-1] for value in values if isinstance(value, Tensor)]
+    # What does not broadcast at all is for torch to refuse, in its own words.
+    checked_size([max(sizes) for sizes in zip_longest(*shapes, fillvalue=1)])
 
 
 def _pointwise(call: Callable[..., Any]) -> Callable[..., Any]:

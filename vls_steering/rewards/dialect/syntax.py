@@ -82,16 +82,14 @@ def fault_at(text: str, where: str, node: ast.AST, problem: str, found: str = ""
 
 class _Reader:
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = text.replace("\r\n", "\n").replace("\r", "\n")
         self._faults: list[Diagnostic] = []
 
     def read(self) -> Guidance:
-        tree = self._parse()
-        self._look_alikes()
         functions: dict[int, ast.FunctionDef] = {}
         stages: int | None = None
         names: tuple[str, ...] = ()
-        for node in tree.body:
+        for node in self._parse():
             if isinstance(node, ast.FunctionDef):
                 self._function(node, functions)
             elif isinstance(node, ast.Assign) and _target(node) == "num_stages":
@@ -118,24 +116,26 @@ class _Reader:
             raise ProgramRejected(self._faults)
         return Guidance(functions, count, names)
 
-    def _parse(self) -> ast.Module:
+    def _parse(self) -> list[ast.stmt]:
         if len(self._text) > MAX_CHARACTERS:
             raise ProgramRejected(
                 [Diagnostic("program", "the program is too long", f"{len(self._text)} characters", f"{MAX_CHARACTERS}")]
             )
+        # As one compound statement: on a syntax error in a whole file Python would try to read that file again.
+        rows = self._text.split("\n")
+        python = "if 1:\n" + "".join(f" {row}\n" for row in rows) + " pass\n"
         try:
             with warnings.catch_warnings():
                 # A warning would be printed with its source line, which opens files.
                 warnings.simplefilter("ignore")
-                tree = ast.parse(self._text)
+                tree = ast.parse(python, mode="single")
         except SyntaxError as error:
-            line, column = max(error.lineno or 1, 1), max((error.offset or 1) - 1, 0)
-            rows = self._text.split("\n")
+            line, column = max((error.lineno or 2) - 1, 1), max((error.offset or 2) - 2, 0)
             row = rows[line - 1] if line <= len(rows) else ""
-            problem = f"not valid Python ({error.msg})"
-            raise ProgramRejected(
-                [Diagnostic("program", problem, "", _ALLOWED, row[:200], column, column + 1, line)]
-            ) from None
+            fault = Diagnostic(
+                "program", f"not valid Python ({error.msg})", "", _ALLOWED, row[:200], column, column + 1, line
+            )
+            raise ProgramRejected([fault]) from None
         except (ValueError, MemoryError, RecursionError) as error:
             raise ProgramRejected([Diagnostic("program", f"not usable Python ({type(error).__name__})")]) from None
         count = depth = 0
@@ -148,7 +148,8 @@ class _Reader:
                     [Diagnostic("program", "the program is too large", found, f"{MAX_NODES} parts, {MAX_DEPTH} levels")]
                 )
             level = [child for node in level for child in ast.iter_child_nodes(node)]
-        return tree
+        self._look_alikes()
+        return _lifted(tree)
 
     def _look_alikes(self) -> None:
         """Python reads many characters of Unicode as the letters they look like."""
@@ -303,6 +304,17 @@ class _Reader:
     def _fault(self, fault: Diagnostic) -> None:
         if len(self._faults) < 32:
             self._faults.append(fault)
+
+
+def _lifted(tree: ast.Interactive) -> list[ast.stmt]:
+    """The program's own statements, at their own places."""
+    block = tree.body[0]
+    assert isinstance(block, ast.If)
+    for node in ast.walk(block):
+        if isinstance(node, (ast.stmt, ast.expr, ast.keyword, ast.arg, ast.alias)):
+            node.lineno, node.col_offset = node.lineno - 1, node.col_offset - 1
+            node.end_lineno, node.end_col_offset = (node.end_lineno or 1) - 1, (node.end_col_offset or 1) - 1
+    return block.body[:-1]
 
 
 def _target(node: ast.Assign) -> str:
