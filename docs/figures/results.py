@@ -2,47 +2,155 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vls_steering.bench.show import by_group, fraction, title
+from vls_steering.bench.suites import SHIFTS
+from vls_steering.sim.scenes import SCENES
+
 DOCS = Path(__file__).resolve().parent.parent
+# What belongs on this page; other benchmarks have pages of their own.
+HERE = ("play", "shift", "quick", "undirected", "grasp", "perception")
 INTRODUCTION = """# Results
 
 Made by `make docs` from the JSON files in `docs/results/`, each written by the command above its table. Failures,
-refusals, time-outs and crashes stay in the denominator; intervals are 95 % Wilson. The clock is paused: the simulated
-world waits for the sampler. Perception is the cameras' unless a title says privileged.
+refusals, time-outs and crashes stay in the denominator; intervals are 95 % Wilson, those of differences Bonett and
+Price's for paired proportions; p is the exact McNemar test, two-sided. Every layout was first solved by a script with
+privileged positions. `interventions` counts chunks that the governor slowed down or refused, `holds` ticks without an
+admissible candidate, `collisions` episodes in which the obstacle was touched or the keep-out entered: those fail.
+
+The clock is `paused` (the simulated world waits for the sampler, as papers do) or `running` (it goes on for as long as
+the tick takes, the arm follows the chunk before, and a late chunk is late). Ticks are measured in processor time.
+Perception is the cameras' unless a title says privileged: then positions come from the simulator.
 """
+Report = Mapping[str, Any]
 
 
 def main() -> None:
     """Write docs/results.md."""
-    reports = {path: json.loads(path.read_text(encoding="utf-8")) for path in sorted((DOCS / "results").glob("*.json"))}
-    # Latencies have a page of their own.
-    sections = [section(path, report) for path, report in reports.items() if "rows" in report]
-    (DOCS / "results.md").write_text("\n".join([INTRODUCTION, *sections]), encoding="utf-8")
+    reports = [
+        (path, json.loads(path.read_text(encoding="utf-8"))) for path in sorted((DOCS / "results").glob("*.json"))
+    ]
+    reports = sorted((r for r in reports if r[1].get("bench") in HERE), key=lambda r: HERE.index(r[1]["bench"]))
+    parts = [INTRODUCTION]
+    for bench in HERE:
+        mine = [(path, report) for path, report in reports if report["bench"] == bench]
+        if mine and bench == "shift":
+            parts.append(shifts())
+        parts += [section(path, report) for path, report in mine]
+        parts += clocks(bench, [report for _, report in mine if "totals" in report])
+    (DOCS / "results.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def section(path: Path, report: dict[str, Any]) -> str:
-    """One benchmark: command, machine, table."""
+def shifts() -> str:
+    """What is asked for, and what each shift does to the table, in the words of the code that draws it."""
+    lines = ["## The shifts", ""]
+    for shift in SHIFTS:
+        drawn = " ".join((inspect.getdoc(SCENES[shift.scene]) or "").split())
+        lines.append(f'- **{shift.name}** ("{shift.words.format("...")}"). {drawn}')
+    return "\n".join([*lines, ""])
+
+
+def section(path: Path, report: Report) -> str:
+    """One benchmark: command, machine, tables."""
     config, machine = report["config"], report["machine"]
-    options = f"--episodes {config.get('episodes', config.get('scenes'))} --seed {config['seed']}"
-    if "methods" in config:
-        options += f" --methods {','.join(config['methods'])} --jobs {config['jobs']}"
-    privileged = ", privileged keypoints" if config.get("perception") == "privileged" else ""
+    heading = f"{report['bench']}: {title(config)}" if "seeds" in config else report["bench"]
     lines = [
-        f"## {report['bench']}{privileged}",
+        f"## {heading}",
         "",
-        f"    vls bench {report['bench']} {options} --out docs/results/{path.name}",
+        f"    {command(path, report)}",
         "",
         (f"{machine['processor']}, {machine['cores']} cores, accelerator {machine['accelerator']}, "
         f"torch {machine['torch']}."),
         "",
+    ]  # fmt: skip
+    body = suite_tables(report) if "totals" in report else table(report["rows"])
+    return "\n".join([*lines, *body, ""])
+
+
+def command(path: Path, report: Report) -> str:
+    """What wrote the file."""
+    config = report["config"]
+    words = [f"vls bench {report['bench']}", f"--episodes {config.get('episodes', config.get('scenes'))}"]
+    if config.get("seeds") in ("development", "held-out"):
+        words.append(f"--seeds {config['seeds']}")
+    else:
+        words.append(f"--seed {config['seed']}")
+    if "methods" in config:
+        words.append(f"--methods {','.join(config['methods'])} --jobs {config['jobs']}")
+    if config.get("clock", "paused") != "paused":
+        words.append(f"--clock {config['clock'].split()[0]}")
+    if config.get("perception") == "privileged":
+        words.append("--privileged")
+    return " ".join([*words, f"--out docs/results/{path.name}"])
+
+
+def suite_tables(report: Report) -> list[str]:
+    """Methods; groups of tasks by method; `ours` against the others."""
+    methods = report["config"]["methods"]
+    lines = markdown(
+        ["method", "success", "95 % interval", "collisions", "interventions", "holds", "median s", "rows/tick",
+         "tick p50/p95 ms"],
+        [
+            [
+                row["method"], fraction(row), interval(row, "wilson_low", "wilson_high", ".2f"),
+                str(row["collisions"]), str(row["interventions"]), str(row["holds"]),
+                cell(row["seconds_to_success_p50"]), str(row["rows_per_tick"]),
+                f"{row['tick_ms_p50']} / {row['tick_ms_p95']}",
+            ]
+            for row in report["totals"]
+        ],
+    )  # fmt: skip
+    groups = by_group(report["groups"])
+    lines += ["", *markdown(["", *methods], [[g, *(fraction(rows[m]) for m in methods)] for g, rows in groups.items()])]
+    if report["paired"]:
+        names = ["ours against", "difference", "95 % interval", "only ours", "only theirs", "p", "their tick / ours"]
+        lines += ["", *markdown(names, [paired(row) for row in report["paired"]])]
+    return lines
+
+
+def paired(row: Report) -> list[str]:
+    return [
+        row["against"],
+        f"{row['difference']:+.2f}",
+        interval(row, "low", "high", "+.2f"),
+        str(row["only_first"]),
+        str(row["only_second"]),
+        f"{row['p_value']:.2g}",
+        cell(row["tick_ratio_p50"]),
     ]
-    return "\n".join([*lines, *table(report["rows"]), ""])
 
 
-def table(rows: list[dict[str, Any]]) -> list[str]:
+def clocks(bench: str, reports: Sequence[Report]) -> list[str]:
+    """What a method loses when the world does not wait: every pair of reports that differ in the clock alone."""
+    parts = []
+    for paused in (r for r in reports if r["config"]["clock"] == "paused"):
+        for running in (r for r in reports if r["config"]["clock"].startswith("running")):
+            if any(
+                paused["config"][key] != running["config"][key] for key in ("seeds", "seed", "episodes", "perception")
+            ):
+                continue
+            waits = {row["method"]: row for row in paused["totals"]}
+            body = [
+                [row["method"], fraction(waits[row["method"]]), fraction(row), points(waits[row["method"]], row)]
+                for row in running["totals"]
+                if row["method"] in waits
+            ]
+            heading = f"## {bench}: what the {running['config']['clock']} clock costs, {title(paused['config'])}"
+            names = ["method", "paused", running["config"]["clock"], "points lost"]
+            parts.append("\n".join([heading, "", *markdown(names, body), ""]))
+    return parts
+
+
+def points(paused: Report, running: Report) -> str:
+    return f"{100 * (paused['successes'] / paused['n'] - running['successes'] / running['n']):.0f}"
+
+
+def table(rows: Sequence[Report]) -> list[str]:
     """Markdown; success rows in the words of the contract, other rows as they are."""
     if "tick_ms_p50" not in rows[0]:
         columns = [name for name in rows[0] if name not in ("suite", "shift")]
@@ -52,8 +160,8 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
             row["instruction"] or "(none)",
             row["shift"],
             row["method"],
-            f"{row['successes']}/{row['n']}",
-            f"{row['wilson_low']:.2f} .. {row['wilson_high']:.2f}",
+            fraction(row),
+            interval(row, "wilson_low", "wilson_high", ".2f"),
             str(row["collisions"]),
             f"{row['tick_ms_p50']} / {row['tick_ms_p95']}",
             str(row["rows_per_tick"]),
@@ -71,8 +179,12 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def markdown(names: list[str], body: list[list[str]]) -> list[str]:
+def markdown(names: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
     return ["| " + " | ".join(names) + " |", "|" + "---|" * len(names), *("| " + " | ".join(r) + " |" for r in body)]
+
+
+def interval(row: Report, low: str, high: str, style: str) -> str:
+    return f"{row[low]:{style}} .. {row[high]:{style}}"
 
 
 def cell(value: Any) -> str:

@@ -73,7 +73,9 @@ def test_the_running_clock_takes_the_measured_time(runner: EpisodeRunner, monkey
     think = Pilot.tick
 
     def slowly(self: Pilot, *args, **named):
-        time.sleep(0.12)
+        end_s = time.thread_time() + 0.12
+        while time.thread_time() < end_s:
+            pass
         return think(self, *args, **named)
 
     monkeypatch.setattr(Pilot, "tick", slowly)

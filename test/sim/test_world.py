@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from vls_steering.core.errors import ConfigurationError
-from vls_steering.core.types import SetPoint
+from vls_steering.core.types import DOWN_QUAT_XYZW, SetPoint
+from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.sim.layout import BoxPlacement, SceneLayout
 from vls_steering.sim.objects import GRASPABLES, OBSTACLE, PLATE
 from vls_steering.sim.privileged import true_keypoints
@@ -106,3 +107,21 @@ def test_a_lift_counts_only_after_a_dwell(world: World) -> None:
     assert lifted not in scorer.completed(world.truth())
     world.data.time += 0.6
     assert lifted in scorer.completed(world.truth())
+
+
+def test_boxes_are_as_large_as_the_layout_says(world: World) -> None:
+    """The fingers come down on the edge of a support that is twice as wide as the compiled box."""
+    x, y, z = 0.5, 0.0, 0.30
+    down = np.array(DOWN_QUAT_XYZW)
+    wide = BoxPlacement(x, y, (0.06, 0.06, 0.05))
+    for support, touched in ((wide, True), (None, False)):
+        world.reset(SceneLayout("t", 0, (), home_tcp_m=(x, y, z), support=support))
+        for height in np.linspace(z, 0.085, 20):
+            goal = ArmKinematics().solve(np.array([x, y, height]), down, world.robot_state().joint_positions)
+            world.apply(SetPoint(world.stamp_s, goal, np.zeros(7), 0.08))
+            world.step(0.1)
+        assert _touches(world, "grey_box") is touched
+
+
+def _touches(world: World, geom: str) -> bool:
+    return bool((world.data.contact.geom[: world.data.ncon] == world.model.geom(geom).id).any())

@@ -23,7 +23,7 @@ class Clock(Protocol):
         ...
 
     def delay_s(self, computing_s: float) -> float:
-        """Simulated time that passes while a tick computes for `computing_s` seconds of this machine."""
+        """Simulated time that passes while a tick computes for `computing_s` seconds of this machine's processor."""
         ...
 
 

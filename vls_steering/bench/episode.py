@@ -1,6 +1,9 @@
 """One episode of the whole chain in one process.
 
 Cameras, perception, program, pilot, executor and world are the same objects that the nodes run; only the wires differ.
+
+Times are processor times of the one thread that computes: what else this machine is doing, another worker's episode for
+one, must not decide who succeeds.  `vls bench latency` measures by the wall clock.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from vls_steering.sim.tasks import Skill
 from vls_steering.sim.world import World
 from vls_steering.steering.pilot import Pilot
 from vls_steering.steering.settings import SteeringSettings
+from vls_steering.steering.splice import LatencyEstimate
 from vls_steering.steering.telemetry import TickResult
 from vls_steering.vlm import OfflineGrammar, Planner, PlanRequest, plan
 
@@ -101,17 +105,18 @@ class EpisodeRunner:
         executor = Executor(FR3_LIMITS, limits, self._kinematics)
         executor.arm(world.robot_state(), world.stamp_s)
         plant = Plant(world, executor, spec.goal, limits.control_period_s)
-        log = EpisodeLog()
+        log, latency = EpisodeLog(), LatencyEstimate()
         while plant.elapsed_s < spec.limit_s and not plant.over:
             begun_s = plant.elapsed_s
             robot = world.robot_state()
             look = eyes(robot)
             observation = Observation(robot, look.keypoints)
             state = world.full_state() if watch is not None else np.zeros(0)
-            started_s = time.perf_counter()
-            result = pilot.tick(observation)
-            tick_s = time.perf_counter() - started_s
+            started_s = time.thread_time()
+            result = pilot.tick(observation, latency.p95_s)
+            tick_s = time.thread_time() - started_s
             delay_s = spec.clock.delay_s(look.computing_s + tick_s)
+            latency.add(delay_s)
             plant.advance(begun_s + delay_s)
             plant.submit(result.chunk)
             log.tick(result, tick_s, delay_s, begun_s)
@@ -152,9 +157,9 @@ class EpisodeRunner:
             looks += 1
             state = self._world.full_state()
             frames = [rig.render(state, camera) for camera in cameras]
-            started_s = time.perf_counter()
+            started_s = time.thread_time()
             keypoints = pipeline.update(frames, robot)
-            return Look(keypoints, time.perf_counter() - started_s)
+            return Look(keypoints, time.thread_time() - started_s)
 
         return look
 

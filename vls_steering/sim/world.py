@@ -207,9 +207,10 @@ class World:
     def _place_box(self, name: str, box: BoxPlacement) -> None:
         geom = self.model.geom(body_name(name)).id
         self.model.geom_size[geom] = box.half_size_m
-        # MuJoCo culls contacts by bounding radius and box: both must follow the size.
+        # MuJoCo culls contacts by bounding radius, box and the body's tree of boxes: all must follow the size.
         self.model.geom_rbound[geom] = np.linalg.norm(box.half_size_m)
         self.model.geom_aabb[geom, 3:] = box.half_size_m
+        self.model.bvh_aabb[self.model.body_bvhadr[self.model.body(body_name(name)).id], 3:] = box.half_size_m
         self._place_mocap(name, box.centre_m)
 
     def _park_everything(self) -> None:
