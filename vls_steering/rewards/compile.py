@@ -57,9 +57,9 @@ class CompiledStage:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        expressions = list(_expressions(stage))
-        self.objects = frozenset(node.value for e in expressions for node in walk(e) if isinstance(node, Text))
-        self._obstacles = tuple(sorted({name for e in expressions for name in _kept_clear_of(e)}))
+        self.expressions = tuple(_expressions(stage))
+        self.objects = frozenset(node.value for e in self.expressions for node in walk(e) if isinstance(node, Text))
+        self._obstacles = tuple(sorted({name for e in self.expressions for name in _kept_clear_of(e)}))
         wishes = [compile_term(term) for term in stage.reward]
         wishes += [compile_term(term, PREFERENCE_WEIGHT) for term in stage.preference]
         gates = [compile_term(term, SAFETY_WEIGHT) for term in stage.safety]
@@ -91,6 +91,15 @@ class CompiledStage:
         blocks, weights = self._parts(rollout, scene, sharpness, past)
         parts = torch.cat(blocks, 1)
         return parts @ constants(weights, parts.dtype, parts.device)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Texts of the terms that are conditions."""
+        return self._conditions.texts
+
+    def weight(self, text: str) -> float:
+        """Magnitude of the weight of the term with this text."""
+        return max(abs(w) for t, w in zip(self._terms.texts, self._terms.weights, strict=True) if t == text)
 
     def explain(
         self, rollout: Rollout, scene: Scene, sharpness: float = 30.0, past: Past | None = None

@@ -1,0 +1,135 @@
+"""What is wrong with a program on its face: no rehearsal needed, only its text, the instruction and the scene."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from vls_steering.core.types import Keypoints
+from vls_steering.rewards.check import expressions
+from vls_steering.rewards.diagnostics import Diagnostic
+from vls_steering.rewards.document import RewardProgram, Stage
+from vls_steering.rewards.expression import Call, Expression, Quantity, Text, children, to_text, walk
+from vls_steering.rewards.units import LENGTH
+
+MAX_PARTS = 2000  # nodes of all expressions of a program
+# No length at a table is longer than the arm reaches.
+REACH_M = 1.0
+
+LIFTS = frozenset({"pick", "lift", "grab", "grasp", "take", "raise", "fetch", "hold"})
+PLACES = frozenset({"put", "place", "set", "stack", "bring", "move", "carry", "lay", "drop"})
+PUSHES = frozenset({"push", "shove", "slide", "nudge"})
+_AVOIDS = re.compile(r"\b(?:clear of|away from|avoid(?:ing)?|without touching|not touch|cm from|around)\b")
+_VERBS = re.compile(rf"\b(?:{'|'.join(sorted(LIFTS | PLACES | PUSHES))})\b")
+
+
+def lint_program(program: RewardProgram, keypoints: Keypoints) -> Iterator[Diagnostic]:
+    """Faults of a program whose names are known to the scene."""
+    places = [(where, e) for i, stage in enumerate(program.stages) for where, e in expressions(stage, f"stages[{i}]")]
+    parts = sum(1 for _, expression in places for _ in walk(expression))
+    if parts > MAX_PARTS:
+        yield Diagnostic("stages", "the program is too large to evaluate in time", f"{parts} parts", f"{MAX_PARTS}")
+    for where, expression in places:
+        yield from _out_of_reach(where, expression)
+        yield from _with_itself(where, expression)
+    yield from _unused(program, keypoints)
+    yield from _unasked(program, keypoints, places)
+    yield from _misquoted(program, keypoints)
+
+
+def mentioned(instruction: str, keypoints: Keypoints) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(objects to act on, objects to keep clear of) of the instruction, in the order of their mention.
+
+    An object is mentioned by its full name, or by its last word where only one object has it.
+    """
+    text = " ".join(re.findall(r"[a-z0-9]+", instruction.lower()))
+    nouns = [name.lower().split()[-1] for name in keypoints.names]
+    found: list[tuple[int, str]] = []
+    for name, noun in zip(keypoints.names, nouns, strict=True):
+        match = re.search(rf"\b{re.escape(name.lower())}\b", text)
+        if match is None and nouns.count(noun) == 1:
+            match = re.search(rf"\b{re.escape(noun)}\b", text)
+        if match is not None:
+            found.append((match.start(), name))
+    avoid = _AVOIDS.search(text)
+    end = avoid.start() if avoid is not None else len(text)
+    # "avoid the post and pick up the cube": what follows another verb is acted on again.
+    resumed = _VERBS.search(text, end)
+    back = resumed.start() if resumed is not None else len(text)
+    ordered = sorted(found)
+    acted = tuple(name for at, name in ordered if at < end or at >= back)
+    return acted, tuple(name for at, name in ordered if end <= at < back)
+
+
+def objects_of(expression: Expression) -> frozenset[str]:
+    """Names of the objects that an expression speaks of."""
+    return frozenset(node.value for node in walk(expression) if isinstance(node, Text))
+
+
+def _out_of_reach(where: str, expression: Expression) -> Iterator[Diagnostic]:
+    for node in walk(expression):
+        if isinstance(node, Quantity) and node.dimension == LENGTH and node.si > REACH_M and node.unit != "":
+            written = to_text(expression)
+            yield Diagnostic(where, "no length here is longer than the arm reaches", to_text(node), "cm?", written)
+
+
+def _with_itself(where: str, expression: Expression) -> Iterator[Diagnostic]:
+    for node in walk(expression):
+        sides = [to_text(side) for side in children(node)] if isinstance(node, Call) else []
+        named = [re.sub(r"^kp\((.*)\)$", r"\1", side) for side in sides]
+        repeated = next((name for name in named if name[:1] in "'\"" and named.count(name) > 1), None)
+        if repeated is not None:
+            yield Diagnostic(where, "an object is related to itself", to_text(node), "two objects", to_text(expression))
+
+
+def _unused(program: RewardProgram, keypoints: Keypoints) -> Iterator[Diagnostic]:
+    """What the instruction names must be used, and what it says to keep clear of must be a safety condition."""
+    stages = list(enumerate(program.stages))
+    used = {name for i, stage in stages for _, e in expressions(stage, f"{i}") for name in objects_of(e)}
+    task, avoided = mentioned(program.instruction, keypoints)
+    for name in task:
+        # A push is told by points: the object may be named by its end alone, and then it is used there.
+        if name not in used:
+            yield Diagnostic("stages", "no stage uses what the instruction names", repr(name), f"kp({name!r})")
+    for name in avoided:
+        for i, stage in stages:
+            if name not in _guarded(stage):
+                accepted = f"always(clearance(body, kp({name!r})) >= 1.5 cm)"
+                yield Diagnostic(f"stages[{i}].safety", f"the instruction keeps clear of {name!r}", "nothing", accepted)
+
+
+def _unasked(
+    program: RewardProgram, keypoints: Keypoints, places: list[tuple[str, Expression]]
+) -> Iterator[Diagnostic]:
+    """A stage acts on objects that the instruction names, where every object of the instruction is understood."""
+    task, avoided = mentioned(program.instruction, keypoints)
+    articles = len(re.findall(r"\b(?:the|an?|it|them|all|every|each|other)\b", program.instruction.lower()))
+    if not task or articles > len(task) + len(avoided):
+        return
+    for where, expression in places:
+        acts = where.endswith((".done", ".requires", ".gripper")) or ".reward" in where
+        extra = sorted(objects_of(expression) - set(task) - set(avoided))
+        if acts and extra and not _explained(program, where):
+            accepted = ", ".join(map(repr, task))
+            text = to_text(expression)
+            yield Diagnostic(where, "the instruction does not speak of this object", repr(extra[0]), accepted, text)
+
+
+def _explained(program: RewardProgram, where: str) -> bool:
+    match = re.fullmatch(r"stages\[(\d+)\]\.reward\[(\d+)\]", where)
+    return match is not None and program.stages[int(match[1])].reward[int(match[2])].phrase != ""
+
+
+def _misquoted(program: RewardProgram, keypoints: Keypoints) -> Iterator[Diagnostic]:
+    """A term that cites the words it comes from speaks of what they name."""
+    for i, stage in enumerate(program.stages):
+        for key, terms in (("reward", stage.reward), ("preference", stage.preference), ("safety", stage.safety)):
+            for j, term in enumerate(terms):
+                cited = {name for part in mentioned(term.phrase, keypoints) for name in part}
+                if cited and not cited & objects_of(term.expression):
+                    found, accepted = f"{term.text} for {term.phrase!r}", ", ".join(map(repr, sorted(cited)))
+                    yield Diagnostic(f"stages[{i}].{key}[{j}]", "the term is not about what it cites", found, accepted)
+
+
+def _guarded(stage: Stage) -> frozenset[str]:
+    return frozenset(name for term in stage.safety for name in objects_of(term.expression))
