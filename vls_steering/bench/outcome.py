@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -136,8 +137,8 @@ class EpisodeLog:
 
 
 def _kind(reason: str) -> str:
-    """A reason without its numbers, so that a hold that goes on is one event."""
-    return reason.split(":")[0] if reason.startswith("no candidate") else reason
+    """A reason without its numbers and lists, so that a hold that goes on is one event."""
+    return re.sub(r"\d+(\.\d+)?|Seen: [^;]*", "", reason)
 
 
 def _stage(telemetry: Telemetry | None) -> str:

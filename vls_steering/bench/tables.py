@@ -53,6 +53,7 @@ def report_rows(episodes: Episodes) -> dict[str, Any]:
             {"group": group, "method": method, **measures(episodes.of(method, tasks))}
             for group, tasks in groups.items()
             for method in episodes.methods
+            if episodes.of(method, tasks)
         ],
         "totals": [{"method": method, **measures(episodes.of(method))} for method in episodes.methods],
         "paired": _paired(episodes),
