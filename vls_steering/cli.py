@@ -230,19 +230,45 @@ def train(context: typer.Context) -> None:
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="Reward program (.json or .yaml).")],
-    scene: Annotated[str, typer.Option(help="Check the names against this scene's objects too.")] = "",
+    file: Annotated[Path, typer.Argument(help="Reward program (.json, .yaml), or guidance functions (.py, .txt).")],
+    scene: Annotated[str, typer.Option(help="Check it in this scene too: play or obstacle.")] = "",
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
     """Say whether a reward program may steer the arm: exit 0 accepted, 3 rejected with reasons."""
     import json
 
-    from vls_steering.rewards.report import check_file
+    from vls_steering.rewards.report import check_file, verified
 
-    report = check_file(file, _scene_keypoints(scene, seed) if scene else None)
+    keypoints = _scene_keypoints(scene, seed) if scene else None
+    report = check_file(file, keypoints)
+    if keypoints is not None:
+        report = verified(report, keypoints)
     typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.render())
     raise typer.Exit(int(report.exit_code))
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(help="Reward program (.json, .yaml), or guidance functions (.py, .txt).")],
+    scene: Annotated[str, typer.Option(help="Scene to draw it in: play or obstacle.")] = "play",
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Picture to write; default: beside the file.")] = None,
+) -> None:
+    """Say a reward program in plain words and draw what it rewards, stage by stage, over a scene."""
+    from vls_steering.rewards.explain import program_in_words
+    from vls_steering.rewards.report import check_file
+    from vls_steering.rewards.slices import draw_slices
+
+    keypoints = _scene_keypoints(scene, seed)
+    report = check_file(file, keypoints)
+    if report.program is None or not report.accepted:
+        typer.echo(report.render())
+        raise typer.Exit(int(report.exit_code))
+    picture = out or file.with_suffix(".png")
+    draw_slices(report.program, keypoints, picture)
+    typer.echo(program_in_words(report.program))
+    typer.echo(f"\nDrawn in {picture}")
 
 
 def _scene_keypoints(scene: str, seed: int) -> Any:

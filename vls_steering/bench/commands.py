@@ -22,7 +22,7 @@ from vls_steering.bench.suites import SUITES
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies.shipped import SHIPPED_POLICY
 
-BENCHES = (*SUITES, "grasp", "perception", "latency", "graph-latency")
+BENCHES = (*SUITES, "grasp", "perception", "latency", "graph-latency", "verifier", "reward-cost")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,16 @@ def bench_command(request: BenchRequest) -> None:
         from vls_steering.bench.perception import perception_rows
 
         _write(request.out, name, {"scenes": episodes, "seed": first}, perception_rows(episodes, first))
+    elif name == "verifier":
+        from vls_steering.bench.verifier import PROGRAMS, verifier_rows
+
+        with Progress("bench verifier", 2 * PROGRAMS) as progress:
+            rows = verifier_rows(episodes, first, lambda task, ok: progress.advance(task, ok=ok))
+        _write(request.out, name, {"mutants_per_program": episodes, "seed": first}, rows)
+    elif name == "reward-cost":
+        from vls_steering.bench.reward_cost import cost_rows
+
+        _write(request.out, name, {"repeats": episodes, "seed": first}, cost_rows(episodes, first))
     else:
         raise ConfigurationError(f"there is no benchmark {name!r}", f"Choose one of: {', '.join(BENCHES)}")
 

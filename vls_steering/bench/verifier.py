@@ -28,6 +28,7 @@ INSTRUCTIONS = (
     "push the {a} forward",
 )
 _LAYOUTS = 6
+PROGRAMS = _LAYOUTS * len(INSTRUCTIONS)
 _FLIPS = {"minimize": "maximize", "maximize": "minimize", "<=": ">=", ">=": "<="}
 _AXES = {"forward": "left", "backward": "right", "left": "forward", "right": "backward"}
 
@@ -136,11 +137,12 @@ def verifier_rows(per_program: int, seed: int, advance: Callable[[str, bool], No
     """One row for the good programs and one for each kind of fault; the survivors are listed."""
     rng = random.Random(seed)
     programs = good_programs(seed)
-    passed, refused = [], []
+    refused: list[dict[str, str]] = []
     for document, keypoints in programs:
         said = caught(document, keypoints)
         advance(document["instruction"], not said)
-        (refused if said else passed).append({"instruction": document["instruction"], "said": said})
+        if said:
+            refused.append({"instruction": document["instruction"], "said": said})
     rows: list[dict[str, Any]] = [
         {"suite": "verifier", "task": "good programs", "n": len(programs), "rejected": len(refused), "list": refused}
     ]

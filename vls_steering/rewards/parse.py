@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from vls_steering.rewards.diagnostics import Diagnostic, ProgramRejected, did_you_mean
@@ -65,9 +64,9 @@ def load_json(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text, parse_constant=constant, object_pairs_hook=mapping)
     except json.JSONDecodeError as error:
-        fault = Diagnostic("document", f"not valid JSON ({error.msg})", accepted="a JSON object")
-        at = {"line": error.lineno, "start": error.colno - 1, "end": error.colno}
-        raise ProgramRejected([replace(fault, **at)]) from None
+        column, problem = error.colno, f"not valid JSON ({error.msg})"
+        fault = Diagnostic("document", problem, "", "a JSON object", "", column - 1, column, error.lineno)
+        raise ProgramRejected([fault]) from None
     except (RecursionError, ValueError) as error:
         raise _reject("", f"not usable JSON ({type(error).__name__})", "", "a JSON object") from None
     if not isinstance(value, dict):

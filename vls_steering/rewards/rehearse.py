@@ -77,14 +77,14 @@ class World:
         """The world at the end of a chunk: tcp (H, 3) m, widths (H,) m."""
         places = {point.name: point.position.copy() for point in self.keypoints.points}
         held, here, closing = self.held, self.tcp, 0
-        ready = self.width_m >= _OPEN_M
+        ready, last = self.width_m >= _OPEN_M, self.width_m
         for target, width in zip(tcp, widths, strict=True):
             move = target - here
             if held is None:
-                self._push(places, here, move, float(width))
+                self._push(places, here, move, max(last, float(width)))
             else:
                 places[held] = places[held] + move
-            here = target
+            here, last = target, float(width)
             if held is not None and width > self._size(held)[:2].min() + 0.02:
                 places[held][2] = self._support(places, held) + self._size(held)[2] / 2
                 held = None
@@ -209,4 +209,5 @@ def _paths(world: World, goals: Tensor, arch: Tensor) -> Tensor:
     length = (goals - start).norm(dim=-1).clamp(min=1e-6) + 2 * arch.norm()
     share = torch.arange(1, HORIZON + 1) * STEP_S * SPEED_M_S / length.unsqueeze(-1)
     share = share.clamp(max=1.0).unsqueeze(-1)  # (G, H, 1)
-    return start + share * (goals - start).unsqueeze(1) + arch * 4 * share * (1 - share)
+    paths: Tensor = start + share * (goals - start).unsqueeze(1) + arch * 4 * share * (1 - share)
+    return paths

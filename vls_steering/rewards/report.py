@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from vls_steering.rewards.dialect import GuidanceProgram, check_guidance, parse_
 from vls_steering.rewards.document import RewardProgram
 from vls_steering.rewards.locate import Place, Source
 from vls_steering.rewards.parse import load_json, parse_program, refuse_bulk
+from vls_steering.rewards.verify import verify_program
 
 # Files that hold guidance functions in the VLS format; VLS caches them as .txt.
 GUIDANCE_SUFFIXES = (".py", ".txt")
@@ -95,6 +96,13 @@ def check_text(text: str, file: str, keypoints: Keypoints | None = None) -> Repo
         return Report(file, None, rejection.diagnostics, text)
     faults = check_program(program, keypoints) if keypoints is not None else ()
     return Report(file, program, faults, text)
+
+
+def verified(report: Report, keypoints: Keypoints) -> Report:
+    """An accepted program rehearsed in the scene (verify.verify_program); other reports as they are."""
+    if not report.accepted or not isinstance(report.program, RewardProgram):
+        return report
+    return replace(report, diagnostics=verify_program(report.program, keypoints))
 
 
 def check_file(path: Path, keypoints: Keypoints | None = None) -> Report:

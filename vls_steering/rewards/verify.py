@@ -54,14 +54,16 @@ def verify_program(program: RewardProgram, keypoints: Keypoints) -> tuple[Diagno
     world = World(keypoints, np.array(HOME_M))
     for index, stage in enumerate(compiled.stages):
         where, last = f"stages[{index}]", index == len(compiled.stages) - 1
-        faults = (*_numbers(where, stage, world), *_start(where, stage, world, first=index == 0, last=last))
+        faults = (*_numbers(where, stage, world), *_start(where, stage, world, last=last))
         if faults:
             return faults
         rehearsal = rehearse(stage, world)
         faults = tuple(_course(where, stage, rehearsal))
-        if not faults and not rehearsal.motions and stage.objects:
-            # Done before it starts, as a first stage may be: it must also work where it is needed.
+        if not faults and not rehearsal.motions and world.held is None and stage.objects:
+            # Done before it starts, as making ready may be: then it must work where it is needed.
             faults = tuple(_course(where, stage, rehearse(stage, _missed_grasp(world, stage))))
+        elif not faults and not rehearsal.motions:
+            faults = (Diagnostic(f"{where}.done", "the stage is done before it starts", stage.name, "an end to reach"),)
         if faults:
             return faults
         world = rehearsal.after
@@ -103,14 +105,14 @@ def _numbers(where: str, stage: CompiledStage, world: World) -> Iterator[Diagnos
         yield Diagnostic(f"{where}.reward", "the reward has no gradient: no motion is preferred to another")
 
 
-def _start(where: str, stage: CompiledStage, world: World, *, first: bool, last: bool) -> Iterator[Diagnostic]:
+def _start(where: str, stage: CompiledStage, world: World, *, last: bool) -> Iterator[Diagnostic]:
     scene = Scene.from_observation(world.observation)
     if not stage.ready(world.observation):
         accepted = "what holds at the end of the stage before"
         yield Diagnostic(
             f"{where}.requires", "the stage cannot start where the one before it ends", stage.name, accepted
         )
-    if stage.done(world.observation) and (last or not first):
+    if last and stage.done(world.observation):
         yield Diagnostic(
             f"{where}.done", "the stage is done before it starts", stage.name, "an end still to be reached"
         )
@@ -127,6 +129,9 @@ def _course(where: str, stage: CompiledStage, rehearsal: Rehearsal) -> Iterator[
         yield Diagnostic(
             f"{where}.safety", "no motion of the stage keeps its safety conditions", stage.name, "a narrower one"
         )
+        return
+    if rehearsal.before.width_m == 0.0 and not rehearsal.motions:
+        yield Diagnostic(f"{where}.done", "the stage is done wherever the hand is", stage.name, "an end to reach")
         return
     if not rehearsal.done:
         problem = "following the reward does not lead to the end of the stage"
@@ -206,17 +211,17 @@ def _outcome(program: RewardProgram, keypoints: Keypoints, world: World) -> Iter
     assert point is not None
     move = world.position(name) - point.position
     told = f"{name!r} moved by {', '.join(f'{100 * part:.0f}' for part in move)} cm"
-    placing = verb in PLACES or any(word in PLACES for word in words)
+    only = sum(word in LIFTS | PLACES | PUSHES for word in words) == 1  # what follows may undo the rest
     if float(np.linalg.norm(move)) < _MOVED_M:
         yield Diagnostic("stages", f"at the end {name!r} is where it was", told, f"a stage that makes it {verb}")
-    elif verb in LIFTS and not placing and (world.held != name or move[2] < _MOVED_M):
+    elif only and verb in LIFTS and (world.held != name or move[2] < _MOVED_M):
         yield Diagnostic("stages", f"at the end {name!r} is not held in the air", told, "a stage that lifts it")
-    elif verb in PLACES and (world.held is not None or (len(task) > 1 and not _near(world, name, task[1]))):
+    elif verb in PLACES and (world.held == name or (len(task) > 1 and not _near(world, name, task[1]))):
         accepted = f"stages that set it down{' at ' + repr(task[1]) if len(task) > 1 else ''} and let go"
         yield Diagnostic("stages", f"at the end {name!r} is not put where the instruction says", told, accepted)
     elif verb in PUSHES:
         direction = next((_DIRECTIONS[word] for word in words if word in _DIRECTIONS), None)
-        if world.held is not None or (direction is not None and float(move[:2] @ np.array(direction)) < _MOVED_M):
+        if world.held == name or (direction is not None and float(move[:2] @ np.array(direction)) < _MOVED_M):
             yield Diagnostic("stages", f"at the end {name!r} is not pushed that way", told, "a stage that pushes it")
 
 

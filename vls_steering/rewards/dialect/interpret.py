@@ -246,10 +246,11 @@ class _Run:
             return CONSTANTS[name]
         value = self._value(node.value)
         if isinstance(value, Tensor) and node.attr in ("shape", "dtype", "device", "ndim", "T"):
-            return {
+            parts: dict[str, Callable[[], Any]] = {
                 "shape": lambda: tuple(value.shape), "dtype": lambda: value.dtype, "device": lambda: value.device,
-                "ndim": value.dim, "T": lambda: value.mT,
-            }[node.attr]()  # fmt: skip
+                "ndim": lambda: value.dim(), "T": lambda: value.mT,
+            }  # fmt: skip
+            return parts[node.attr]()
         if isinstance(value, tuple) and node.attr in ("values", "indices") and len(value) == 2:
             return value[0 if node.attr == "values" else 1]
         raise GuidanceFault(node, f"{node.attr!r} is not something this has")

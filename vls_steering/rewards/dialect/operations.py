@@ -35,7 +35,7 @@ class Operation:
     creates: bool = False
 
 
-def _op(call: Callable[..., Any], *keywords: str, creates: bool = False) -> Operation:
+def _op(call: Any, *keywords: str, creates: bool = False) -> Operation:
     return Operation(call, frozenset(keywords), creates)
 
 
@@ -116,7 +116,8 @@ def _sized(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def _norm(value: Tensor, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
     if p not in (1, 2, math.inf, -math.inf):
         raise Unusable("a norm has p = 1, 2 or inf")
-    return torch.linalg.vector_norm(value, ord=p, dim=dim, keepdim=keepdim)
+    length: Tensor = torch.linalg.vector_norm(value, ord=p, dim=dim, keepdim=keepdim)
+    return length
 
 
 def _vector_norm(value: Tensor, p: Any = 2, dim: Any = None, **options: Any) -> Tensor:
@@ -200,7 +201,8 @@ def _dot(first: Tensor, second: Tensor) -> Tensor:
 
 def _cross(first: Tensor, second: Tensor, dim: int = -1) -> Tensor:
     broadcast_checked(first, second)
-    return torch.linalg.cross(first, second, dim=dim)
+    product: Tensor = torch.linalg.cross(first, second, dim=dim)
+    return product
 
 
 def _binary(call: Callable[..., Any]) -> Operation:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import vmap  # type: ignore[attr-defined]
+from torch.func import vmap
 
 from vls_steering.core.errors import StreamFault
 from vls_steering.core.types import Observation
@@ -136,12 +136,15 @@ class CompiledGuidanceStage:
         if self._stage.function is None:
             return 0.0
         scene = Scene.from_observation(observation, dtype=torch.float64)
-        still = scene.tcp.expand(1, _STILL_STEPS, 3).clone().requires_grad_()
-        width = still.new_full((1, _STILL_STEPS), scene.gripper_width)
+        # A millimetre to and fro: in a path that stands quite still, the step that is farthest is any of them.
+        ramp = torch.linspace(0.0, 1e-3, _STILL_STEPS, dtype=torch.float64).reshape(1, -1, 1)
+        still = (scene.tcp + torch.cat([ramp, -ramp])).expand(2, _STILL_STEPS, 3).clone().requires_grad_()
+        width = still.new_full((2, _STILL_STEPS), scene.gripper_width)
         with torch.enable_grad():
             reward = self.score(Rollout(still, width, 0.1 * torch.arange(1.0, _STILL_STEPS + 1)), scene)
             (slope,) = torch.autograd.grad(reward.sum(), still)
-        away_m = max(math.sqrt(max(-float(reward.detach()), 0.0)), 0.5 * float(slope.sum(1).norm()))
+        earned = float(reward.detach().amax())
+        away_m = max(math.sqrt(max(-earned, 0.0)), 0.5 * float(slope.sum(1).norm(dim=-1).amax()))
         return 1.0 if away_m <= DONE_M else 1.0 / (1.0 + away_m / 0.1)
 
     def done(self, observation: Observation) -> bool:
