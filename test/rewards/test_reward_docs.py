@@ -18,7 +18,9 @@ from vls_steering.rewards.words import VOCABULARY
 from vls_steering.vlm import OfflineGrammar, PlanRequest, plan
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reward_programs.md").read_text(encoding="utf-8")
-BLOCKS = [(kind, text.strip()) for kind, text in re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)]
+BLOCKS = [
+    (kind, text.strip()) for kind, text in re.findall(r"^```([\w-]+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+]
 PROGRAMS = sorted(
     (path for path in (resources.files("vls_steering") / "data" / "programs").iterdir() if path.name.endswith(".json")),
     key=lambda path: path.name,
@@ -42,6 +44,8 @@ def around(kind: str, text: str) -> Any:
 def test_examples_of_the_page(kind: str, text: str) -> None:
     if kind == "json":
         parse_program(text)
+    elif "guidance" in kind:
+        assert check_text(text, "x.txt", keypoints()).accepted is (kind == "guidance")
     elif kind == "rejected":
         with pytest.raises(ProgramRejected):
             parse_program(around(kind, text))

@@ -120,3 +120,16 @@ def offline(formula: Along, times: list[float], tcp: Tensor, width: Tensor) -> f
     told = truth(formula, times, [tcp[:, 2].tolist(), tcp[:, 0].tolist(), tcp[:, 1].tolist(), width.tolist()], times[0])
     # A window that has not begun decides nothing.
     return math.inf if told == -math.inf else told
+
+
+@pytest.mark.parametrize(
+    "inner", ["always(height(ee) >= 1 cm, after=3 s)", "eventually(height(ee) >= 1 cm, after=3 s)"]
+)
+@pytest.mark.parametrize("outer", ["always", "eventually"])
+def test_a_window_beyond_the_chunk_inside_another_word_poisons_no_score(outer: str, inner: str) -> None:
+    rollout, scene = walk(0, 3, 8), Scene.from_observation(HERE, dtype=torch.float64)
+    tcp = rollout.tcp.clone().requires_grad_()
+    score = stage(f"{outer}({inner})").score(Rollout(tcp, rollout.gripper_width, rollout.times_s), scene)
+    assert not score.any()
+    slope = torch.autograd.grad(score.sum(), tcp, allow_unused=True)[0]
+    assert slope is None or torch.isfinite(slope).all()

@@ -22,7 +22,7 @@ from vls_steering.bench.suites import SUITES
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies.shipped import SHIPPED_POLICY
 
-BENCHES = (*SUITES, "grasp", "perception", "latency", "graph-latency", "verifier", "reward-cost")
+BENCHES = (*SUITES, "grasp", "perception", "latency", "graph-latency", "verifier", "reward-cost", "gate-fuzz")
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,12 @@ def bench_command(request: BenchRequest) -> None:
         from vls_steering.bench.reward_cost import cost_rows
 
         _write(request.out, name, {"repeats": episodes, "seed": first}, cost_rows(episodes, first))
+    elif name == "gate-fuzz":
+        from vls_steering.bench.verifier_fuzz import REPORT_EVERY, drawn_keypoints, fuzz_rows
+
+        with Progress("bench gate-fuzz", -(-episodes // REPORT_EVERY)) as progress:
+            rows = fuzz_rows(episodes, first, drawn_keypoints(first), lambda task, ok: progress.advance(task, ok=ok))
+        _write(request.out, name, {"inputs": episodes, "seed": first}, rows)
     else:
         raise ConfigurationError(f"there is no benchmark {name!r}", f"Choose one of: {', '.join(BENCHES)}")
 

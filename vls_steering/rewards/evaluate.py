@@ -59,7 +59,7 @@ def compile_expression(node: Expression, *, inside: bool = False, negated: bool 
 def _compile_logic(node: Logic, inside: bool, negated: bool) -> Run:
     parts = [compile_expression(part, inside=inside, negated=negated) for part in node.operands]
     conjunction = (node.operator == "and") is not negated
-    windows = any(_looks_along_time(part) for part in walk(node))
+    windows = any(looks_along_time(part) for part in walk(node))
 
     def run(context: Context) -> Tensor:
         values = _together([part(context) for part in parts])
@@ -137,7 +137,8 @@ def recalled(run: Run, atom: bool) -> Run:
     return (lambda context: context.along_time(run)) if atom else run
 
 
-def _looks_along_time(node: Expression) -> bool:
+def looks_along_time(node: Expression) -> bool:
+    """The node is a call of `always`, `lowest` or another word that looks along time."""
     word = VOCABULARY.find(node.name) if isinstance(node, Call) else None
     return word is not None and word.temporal
 

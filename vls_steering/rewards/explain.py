@@ -87,7 +87,7 @@ def _guidance_lines(program: GuidanceProgram) -> Iterator[str]:
     yield f"Guidance functions in the VLS format for {', '.join(program.keypoints) or 'unnamed keypoints'}."
     for number, stage in enumerate(program.stages, 1):
         rewarded = "leaves the policy to itself" if stage.function is None else "rewards what its function returns"
-        yield f"{number}. {stage.name}: {rewarded}; nothing is forbidden; it ends where standing still earns almost all there is."
+        yield f"{number}. {stage.name}: {rewarded}; nothing is forbidden; over where standing still earns all."
 
 
 def _stage(number: int, stage: Stage) -> Iterator[str]:

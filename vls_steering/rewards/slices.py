@@ -53,9 +53,11 @@ def draw_slices(program: RewardProgram | GuidanceProgram, keypoints: Keypoints, 
     figure = Figure(figsize=(11, 3.6 * len(stages)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(stages), 2, squeeze=False)
-    for row, stage in zip(axes, stages, strict=True):
+    for row, stage in enumerate(stages):
         middle = _centre(stage, keypoints)
-        for axis, (across, up, fixed, at) in zip(row, ((1, 0, 2, SLICE_HEIGHT_M), (0, 2, 1, middle)), strict=True):
+        for axis, (across, up, fixed, at) in zip(
+            axes[row], ((1, 0, 2, SLICE_HEIGHT_M), (0, 2, 1, middle)), strict=True
+        ):
             image = slice_scores(stage, scene, _plane(across, up, fixed, at)).reshape(RESOLUTION, RESOLUTION)
             window = (*_EXTENTS[across], *_EXTENTS[up])
             shown = axis.imshow(image.numpy(), origin="lower", extent=window, aspect="equal", cmap="viridis")

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from vls_steering.rewards.context import Context
 from vls_steering.rewards.document import Term
-from vls_steering.rewards.evaluate import Run, compile_expression, recalled
-from vls_steering.rewards.expression import Call, Compare, Expression, Not, children
+from vls_steering.rewards.evaluate import Run, compile_expression, looks_along_time, recalled
+from vls_steering.rewards.expression import Call, Compare, Expression, Not, children, walk
 from vls_steering.rewards.language import Kind
 from vls_steering.rewards.semantics import window
 from vls_steering.rewards.typecheck import constant_value, split_weight, type_of
@@ -44,6 +44,7 @@ class Fold:
     after_s: float = 0.0
     before_s: float = math.inf
     recalls: bool = False
+    nested: bool = False  # the signal looks along time itself, so its values may be infinite
 
     def exact(self, context: Context, values: Tensor) -> Tensor:
         """The fold of the whole signal, past and future."""
@@ -73,7 +74,7 @@ class Fold:
 
     def _mask(self, context: Context) -> Tensor | None:
         if not self.recalls:
-            return None
+            return torch.ones_like(context.times_s, dtype=torch.bool) if self.nested else None
         return window(context.times_s, context.start_s, self.after_s, self.before_s)
 
 
@@ -108,8 +109,10 @@ def _condition(text: str, weight: float, body: Expression) -> CompiledTerm:
             text, weight, compile_expression(body), 1.0, 0.0, Fold("given", True, recalls=_windowed(body))
         )
     after, before = (_seconds(node, i, default) for i, default in ((1, 0.0), (2, math.inf)))
-    fold = Fold(_DUAL[node.name] if negated else node.name, True, after, before, _windowed(node))
-    return CompiledTerm(text, weight, *_affine(_argument(node, 0, "condition"), negated), fold)
+    condition = _argument(node, 0, "condition")
+    nested = any(looks_along_time(part) for part in walk(condition))
+    fold = Fold(_DUAL[node.name] if negated else node.name, True, after, before, _windowed(node), nested)
+    return CompiledTerm(text, weight, *_affine(condition, negated), fold)
 
 
 def _objective(text: str, weight: float, quantity: Expression) -> CompiledTerm:
@@ -217,7 +220,8 @@ def _hinge(fold: Fold, values: Tensor) -> Tensor:
     if not fold.hinged:
         return values
     # Only a window, or what is made of windows, can lie beyond the chunk.
-    decided = values if fold.kind != "given" and not fold.recalls else torch.where(values.isinf(), 0.0, values)
+    finite = fold.kind != "given" and not fold.recalls and not fold.nested
+    decided = values if finite else torch.where(values.isinf(), 0.0, values)
     return decided.clamp(max=0.0)
 
 

@@ -90,13 +90,13 @@ def _numbers(where: str, stage: CompiledStage, world: World) -> Iterator[Diagnos
     width = torch.full((16, 16), 0.04).requires_grad_()
     rollout = type(still)(tcp, width, 0.1 * torch.arange(1, 17))
     stage.score(rollout, scene)
-    begin = time.perf_counter()
+    begin = time.process_time()
     score = stage.score(rollout, scene)
     slopes = torch.autograd.grad(score.sum(), (tcp, width), allow_unused=True) if score.requires_grad else (None, None)
-    taken = time.perf_counter() - begin
+    taken = time.process_time() - begin
     if taken > MAX_EVALUATION_S:
         yield Diagnostic(
-            where, "one evaluation takes too long", f"{1e3 * taken:.0f} ms", f"{1e3 * MAX_EVALUATION_S:.0f} ms"
+            where, "one evaluation costs too much", f"{1e3 * taken:.0f} ms", f"{1e3 * MAX_EVALUATION_S:.0f} ms"
         )
     known = [slope for slope in slopes if slope is not None]
     if not torch.isfinite(score).all() or not all(bool(torch.isfinite(slope).all()) for slope in known):
