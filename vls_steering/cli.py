@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vls_steering import __version__
+from vls_steering.cli_robot import franka, sim
 from vls_steering.core.errors import ExitCode, VlsError
 
 app = typer.Typer(
@@ -31,6 +32,10 @@ def _print_version(asked: bool) -> None:
     if asked:
         typer.echo(f"vls {__version__}")
         raise typer.Exit
+
+
+app.add_typer(sim, name="sim")
+app.add_typer(franka, name="franka")
 
 
 @app.callback()
@@ -108,7 +113,7 @@ def run(
 def bench(
     name: Annotated[
         str,
-        typer.Argument(help="play, shift, quick, undirected, grasp, perception, latency or graph-latency."),
+        typer.Argument(help="play, shift, quick, undirected, grasp, perception, latency, graph-latency, verifier, reward-cost, gate-fuzz."),
     ],
     out: Out,
     episodes: Annotated[
@@ -135,6 +140,7 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Latencies only: few observations and sweep points, under a minute.")
     ] = False,
+    seconds: Annotated[float, typer.Option(min=0.0, help="control only: of each load; 0: a minute.")] = 0.0,
     large: Annotated[bool, typer.Option("--large", help="latency only: a network of 66 M parameters, too.")] = False,
 ) -> None:
     """Measure: success with Wilson intervals, grasp holding, perception errors, or what a tick costs.
@@ -145,6 +151,9 @@ def bench(
 
     Example: vls bench shift --episodes 100 --clock running --out runs/shift.json
 
+    faults injects one fault after the other around the protocol arm; control measures period, age and lag of what is
+    sent to it, alone and beside a load on every core.
+
     Example: vls bench latency --quick --out runs/latency.json
     """
     from vls_steering.policies.shipped import SHIPPED_POLICY
@@ -154,6 +163,14 @@ def bench(
 
         latency_command(LatencyOptions(out, policy or SHIPPED_POLICY, seed or 0, quick=quick, large=large))
         return
+    if name == "faults":
+        from vls_steering.nodes.fault_bench import FaultOptions, run_fault_bench
+
+        raise typer.Exit(int(run_fault_bench(FaultOptions(out, quick))))
+    if name == "control":
+        from vls_steering.nodes.control_bench import ControlOptions, run_control_bench
+
+        raise typer.Exit(int(run_control_bench(ControlOptions(out, seconds or (10.0 if quick else 60.0)))))
     if name == "graph-latency":
         from vls_steering.nodes.graph_latency import GraphLatencyOptions, run_graph_latency
 

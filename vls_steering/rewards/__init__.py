@@ -5,7 +5,9 @@ from vls_steering.rewards.compile import CompiledProgram, CompiledStage, compile
 from vls_steering.rewards.diagnostics import Diagnostic, ProgramRejected
 from vls_steering.rewards.document import RewardProgram, Stage, Term
 from vls_steering.rewards.parse import parse_program
+from vls_steering.rewards.progression import StageMemory
 from vls_steering.rewards.rollout import Rollout, Scene
+from vls_steering.rewards.verify import verify_program
 
 __all__ = [
     "CompiledProgram",
@@ -16,8 +18,10 @@ __all__ = [
     "Rollout",
     "Scene",
     "Stage",
+    "StageMemory",
     "Term",
     "check_program",
     "compile_program",
     "parse_program",
+    "verify_program",
 ]

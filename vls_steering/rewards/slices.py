@@ -47,8 +47,7 @@ def draw_slices(program: RewardProgram | GuidanceProgram, keypoints: Keypoints, 
         from matplotlib.patches import Rectangle
     except ImportError as error:
         raise MissingExtra("matplotlib", "bench") from error
-    stages: tuple[_AnyStage, ...]
-    stages = (compile_guidance(program) if isinstance(program, GuidanceProgram) else compile_program(program)).stages
+    stages = _stages(program)
     scene = Scene.from_observation(World(keypoints, np.array(HOME_M)).observation)
     figure = Figure(figsize=(11, 3.6 * len(stages)), layout="constrained")
     FigureCanvasAgg(figure)
@@ -75,6 +74,12 @@ def draw_slices(program: RewardProgram | GuidanceProgram, keypoints: Keypoints, 
 
 
 _EXTENTS = {0: X_M, 1: Y_M, 2: Z_M}
+
+
+def _stages(program: RewardProgram | GuidanceProgram) -> tuple[_AnyStage, ...]:
+    if isinstance(program, GuidanceProgram):
+        return compile_guidance(program).stages
+    return compile_program(program).stages
 
 
 def _plane(across: int, up: int, fixed: int, at: float) -> Tensor:
