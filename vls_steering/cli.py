@@ -113,7 +113,10 @@ def run(
 def bench(
     name: Annotated[
         str,
-        typer.Argument(help="play, shift, quick, undirected, grasp, perception, latency, graph-latency, verifier, reward-cost, gate-fuzz."),
+        typer.Argument(
+            help="play, shift, quick, undirected, grasp, perception, latency, graph-latency, verifier, reward-cost or "
+            "gate-fuzz."
+        ),
     ],
     out: Out,
     episodes: Annotated[
