@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from steering.worlds import SPACE, Wish, fan, mode_goal, mode_of, objective, observe
+from steering.worlds import SPACE, Wish, begun, fan, mode_goal, mode_of, normalised, objective, observe, vary
 from torch import Tensor
 
 from vls_steering.core.clocks import ManualClock
@@ -16,7 +16,7 @@ from vls_steering.policies.analytic import GaussianMixture, MixturePolicy
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.steering.course import make_course
 from vls_steering.steering.deadline import Deadline
-from vls_steering.steering.guide import Estimator, Guided, Unguided
+from vls_steering.steering.guide import Estimate, Estimator, Guided, Unguided
 from vls_steering.steering.initialise import ColdStart
 from vls_steering.steering.noise import TickNoise
 from vls_steering.steering.sampler import Query, Sampler, Samples
@@ -171,3 +171,97 @@ def test_guidance_through_the_network_samples_the_tilted_mean_of_gaussian_data()
     found = sample(policy, guide, 256, 60, stop_late=0.0).clean[..., :3]
     exact = strength * std**2 / (1.0 + strength * std**2)
     assert float(found.mean()) == pytest.approx(exact, abs=0.02)
+
+
+def at_level(policy: MixturePolicy, guide: Guided, level: float, particles: int = 6) -> Estimate:
+    """One estimate of `particles` noisy chunks."""
+    levels = torch.full((particles,), level)
+    return guide.estimate(
+        lambda noisy: policy.predict_clean(torch.zeros(1, 0), noisy, levels),
+        torch.randn(particles, 16, 4, generator=torch.Generator().manual_seed(0)),
+        policy.schedule.alpha(levels),
+        policy.schedule.sigma(levels),
+    )
+
+
+FREE = {"damping": "none", "clip_sigma": 10.0, "trust_m": 1.0}  # nothing that would bound the shift
+
+
+def test_both_paths_add_up_with_their_weights() -> None:
+    """Small strength, so that no bound binds: the shift is linear in mu and rho."""
+    policy = fan(1.0, 1.0)
+    stage = objective(Wish(mode_goal(policy, 1)), OBSERVATION)
+
+    def shift(**knobs: object) -> Tensor:
+        found = at_level(policy, Guided(stage, 1e-3, 1.0, GuideSettings.model_validate({**FREE, **knobs})), 0.5)
+        return found.clean - found.raw
+
+    direct, through = shift(mode="x0"), shift(mode="through")
+    assert direct.norm() > 0.0
+    assert through.norm() > 0.0
+    torch.testing.assert_close(shift(mode="both", mu=0.5, rho=2.0), 0.5 * direct + 2.0 * through, atol=1e-6, rtol=1e-3)
+
+
+def test_inner_steps_climb_further_and_stay_within_the_bounds() -> None:
+    policy = fan(1.0, 1.0)
+    stage = objective(Wish(mode_goal(policy, 1)), OBSERVATION)
+    rewards = []
+    for n_iter in (1, 4):
+        knobs = GuideSettings(damping="none", n_iter=n_iter, clip_sigma=0.5)
+        found = at_level(policy, Guided(stage, 0.02, 1.0, knobs), 0.5)
+        rewards.append(float(stage.score(found.clean).mean()))
+        sigma = float(policy.schedule.sigma(torch.tensor(0.5)))
+        assert float((found.clean - found.raw).norm(dim=2).max()) <= 0.5 * sigma + 1e-5
+    assert rewards[1] > rewards[0]
+
+
+class _Step(Wish):
+    """1 beyond a wall in y and 0 before it: no gradient anywhere."""
+
+    def score(self, rollout: Rollout, scene: Scene) -> Tensor:
+        y = rollout.tcp[:, -1, 1]
+        return (y > 0.01).to(y) + 0.0 * y
+
+
+def test_a_blurred_reward_is_the_mean_of_its_exponential() -> None:
+    """gamma turns r into log E exp(strength r) / strength over chunks blurred by gamma sigma."""
+    stage = objective(_Step(torch.zeros(3)), OBSERVATION)
+    nudges = torch.randn(4000, 16, 4, generator=torch.Generator().manual_seed(0))
+    guide = Guided(stage, 3.0, 1.0, GuideSettings(gamma=0.5), nudges)
+    clean, sigma = torch.zeros(1, 16, 4), torch.full((1,), 0.8)
+    found = float(guide._score(clean, sigma))
+    width = 0.5 * 0.8 * SPACE.position_scale_m[-1]
+    beyond = 0.5 * math.erfc(0.01 / width / math.sqrt(2.0))
+    assert found == pytest.approx(math.log(1.0 - beyond + beyond * math.exp(3.0)) / 3.0, abs=0.02)
+
+
+def test_a_blur_is_the_same_for_every_particle_and_changes_nothing_at_zero() -> None:
+    policy = fan(1.0, 1.0)
+    stage = objective(Wish(mode_goal(policy, 1)), OBSERVATION)
+    nudges = torch.randn(8, 16, 4, generator=torch.Generator().manual_seed(1))
+    few, many = (
+        at_level(policy, Guided(stage, 80.0, 1.0, GuideSettings(gamma=0.3), nudges), 0.5, count).clean
+        for count in (2, 6)
+    )
+    torch.testing.assert_close(few, many[:2], atol=1e-5, rtol=1e-5)
+    plain = at_level(policy, Guided(stage, 80.0, 1.0, GuideSettings()), 0.5).clean
+    assert torch.equal(at_level(policy, Guided(stage, 80.0, 1.0, GuideSettings(), nudges), 0.5).clean, plain)
+
+
+def test_repeated_visits_cost_evaluations_on_the_guided_steps_alone() -> None:
+    policy = fan(1.0, 1.0, 1.0)
+    settings = vary("mpgd", cold_steps=10, guide={"n_recur": 3, "start": 0.3, "stop_late": 0.2})
+    telemetry = begun(policy, settings, Wish(mode_goal(policy, 2)), seed=0).tick(observe(0.0)).telemetry
+    assert telemetry.nfe == 3 + 5 * 3 + 2
+
+
+def test_repeated_visits_find_a_rare_mode_more_often() -> None:
+    """By more than 2 sigma of the difference of two shares of 256 draws."""
+    policy = fan(0.05, 0.475, 0.475)
+    hits = []
+    for visits in (1, 4):
+        settings = vary("mpgd", particles=256, guide={"n_recur": visits, "smoothing_steps": 2.0})
+        found = normalised(begun(policy, settings, Wish(mode_goal(policy, 0)), seed=0).tick(observe(0.0)))
+        nearest = (found[:, None] - policy.mixture.means[None, ..., :3]).square().mean(dim=(2, 3)).argmin(dim=1)
+        hits.append(float((nearest == 0).float().mean()))
+    assert hits[1] - hits[0] > 2.0 * math.sqrt(2.0 * 0.25 / 256)

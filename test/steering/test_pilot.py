@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from steering.worlds import SPACE, Wish, Wishes, fan, mode_goal, observe
+from steering.worlds import SPACE, Wish, Wishes, begun, fan, mode_goal, observe, vary
 
 from vls_steering.core.errors import ConfigurationError, StreamFault
 from vls_steering.core.types import GRIPPER_OPEN_M, ChunkSource, Observation
@@ -257,6 +257,53 @@ def test_the_policy_sees_the_observations_up_to_now() -> None:
     made = Pilot(Watching(plain.mixture, plain.action_space), preset("base_warm"), 0)
     fly(made, 3)
     assert seen == [(0.0,), (0.0, 0.1), (0.0, 0.1, 0.2)]
+
+
+def test_a_stage_out_of_time_starts_anew_once_and_stays_in_the_telemetry() -> None:
+    policy = fan(1.0, 1.0)
+    results = fly(pilot(policy, Wish(mode_goal(policy, 0), deadline_s=0.35)), 8)
+    assert [result.telemetry.overdue for result in results] == [False] * 4 + [True] * 4
+    assert [tick for tick, result in enumerate(results) if "out of time" in result.telemetry.reason] == [4]
+    assert [tick for tick, result in enumerate(results) if not result.telemetry.warm] == [0, 4]
+    assert all(result.chunk.source is ChunkSource.STEERED for result in results)
+
+
+def test_no_more_particles_are_drawn_than_were_found_to_help() -> None:
+    policy = fan(1.0, 1.0)
+    result = begun(policy, vary("ours", particles=20, k_cap=6), None, seed=0).tick(observe(0.0))
+    assert len(result.candidates) == 6
+    assert not vary("best_of_k", k_cap=1).steers
+
+
+def test_a_choice_with_a_temperature_replays_and_varies_with_the_seed() -> None:
+    policy = fan(1.0, 1.0, 1.0)
+    settings = vary("best_of_k", select={"temperature": 5.0})
+
+    def chosen(seed: int) -> list[int]:
+        made = begun(policy, settings, Wish(mode_goal(policy, 2)), seed)
+        return [result.chosen for result in fly(made, 6)]
+
+    assert chosen(3) == chosen(3)
+    best = [int(result.scores.argmax()) for result in fly(begun(policy, settings, Wish(mode_goal(policy, 2)), 3), 6)]
+    assert chosen(3) != best
+
+
+def test_what_is_odd_about_the_settings_is_said_on_the_first_tick_and_never_again() -> None:
+    policy = fan(1.0, 1.0)
+    settings = vary("fk", eta=0.0, resample={"jitter": 0.0})
+    reasons = [result.telemetry.reason for result in fly(begun(policy, settings, Wish(mode_goal(policy, 0)), 0), 3)]
+    assert "copies" in reasons[0]
+    assert not any(reasons[1:])
+
+
+def test_resampling_shows_in_the_telemetry() -> None:
+    policy = fan(1.0, 1.0, 1.0)
+    stage = Wish(mode_goal(policy, 2))
+    resampling, plain = (begun(policy, vary(name), stage, 0).tick(observe(0.0)).telemetry for name in ("fk", "ours"))
+    assert resampling.resamples > 0
+    assert resampling.ess == pytest.approx(8.0, rel=0.02)
+    assert resampling.durations_ms["resample"] > 0.0
+    assert (plain.resamples, plain.ess, plain.durations_ms["resample"]) == (0, 12.0, 0.0)
 
 
 def test_settings_refuse_nonsense_and_presets_are_settings() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from vls_steering.steering.noise import TickNoise
 from vls_steering.steering.select import (
     Candidates,
     LimitsScorer,
@@ -17,6 +19,7 @@ from vls_steering.steering.select import (
     admissible,
     by_rank,
     by_zscore,
+    gumbel,
     standard_scorers,
 )
 from vls_steering.steering.settings import SelectSettings
@@ -99,3 +102,30 @@ def test_the_gate_rejects_negative_robustness_and_what_is_not_a_number() -> None
 def test_inside_a_keep_out_the_way_out_is_open_and_the_way_in_is_not() -> None:
     safety_m = torch.tensor([-0.02, -0.031, 0.01])
     assert admissible(torch.ones(3, dtype=torch.bool), torch.zeros(3), safety_m, -0.03).tolist() == [True, False, True]
+
+
+def test_a_temperature_draws_with_the_probabilities_of_the_scores() -> None:
+    """exp(score / T), normalised: each share within 3 sigma of 4000 draws."""
+    made, draws = selector(temperature=0.7, reward_weight=1.0, smoothness_weight=0.0), 4000
+    field = candidates([0.0, 1.0, 2.0, 0.5])
+    share = (made.select(field, None).scores / 0.7).softmax(0)
+    counts = torch.zeros(4)
+    for tick in range(draws):
+        counts[made.select(field, None, gumbel(TickNoise.draw(0, tick, 1, 1, 1, 1), 4)).chosen] += 1
+    assert bool(((counts / draws - share).abs() <= 3.0 * (share * (1.0 - share) / draws).sqrt()).all())
+
+
+def test_a_drawn_choice_is_admissible_and_replays() -> None:
+    made, field = selector(temperature=10.0), candidates([0.0, 9.0, 2.0], torch.tensor([True, False, True]))
+    for tick in range(50):
+        noise = TickNoise.draw(0, tick, 1, 1, 1, 1)
+        chosen = made.select(field, None, gumbel(noise, 3)).chosen
+        assert chosen in (0, 2)
+        assert chosen == made.select(field, None, gumbel(noise, 3)).chosen
+
+
+def test_by_memory_the_scorers_are_not_asked() -> None:
+    field = replace(candidates([5.0, 1.0, 2.0]), memory=torch.tensor([0.0, 1.0, 3.0], dtype=torch.float64))
+    assert selector(choose="memory").select(field, None).chosen == 2
+    unseen = replace(field, memory=torch.full((3,), -math.inf, dtype=torch.float64))
+    assert selector(choose="memory").select(unseen, None).chosen == 0

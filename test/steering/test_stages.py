@@ -114,3 +114,25 @@ def test_strength_fades_with_measured_progress_but_not_to_nothing_and_comes_back
     assert shares[2] == pytest.approx(0.5)
     assert shares[3] == 0.2
     assert shares[4] == shares[1] > 0.99
+
+
+def test_a_stage_that_takes_too_long_says_so_once_and_stays() -> None:
+    wishes = stages(2)
+    wishes[0].deadline_s = 0.35
+    machine = StageMachine(wishes, SETTINGS)
+    statuses = [machine.update(observe(5.0 + 0.1 * tick)) for tick in range(6)]
+    assert [status.overdue for status in statuses] == [False] * 4 + [True] * 2
+    assert [status.event for status in statuses if status.event] == ["out of time: stage 0 may take 0.35 s"]
+    assert statuses[-1].index == 0
+
+
+def test_the_time_of_a_stage_counts_from_its_own_beginning() -> None:
+    wishes = stages(2)
+    wishes[0].deadline_s, wishes[1].deadline_s = 0.1, 0.35
+    machine = StageMachine(wishes, SETTINGS)
+    run(machine, 0.0, 1.0)
+    wishes[0].measured_done = True
+    status = run(machine, 1.1, 0.2)
+    assert (status.index, status.overdue) == (1, False)
+    assert not run(machine, 1.4, 0.2).overdue
+    assert run(machine, 1.7, 0.1).overdue

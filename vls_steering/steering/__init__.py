@@ -7,6 +7,7 @@ which parts the sampler's one loop is made of.
 from vls_steering.steering.pilot import Pilot
 from vls_steering.steering.presets import PRESETS, preset
 from vls_steering.steering.settings import SteeringSettings
+from vls_steering.steering.splice import LatencyEstimate
 from vls_steering.steering.telemetry import Telemetry, TickResult
 
-__all__ = ["PRESETS", "Pilot", "SteeringSettings", "Telemetry", "TickResult", "preset"]
+__all__ = ["PRESETS", "LatencyEstimate", "Pilot", "SteeringSettings", "Telemetry", "TickResult", "preset"]

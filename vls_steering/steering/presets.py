@@ -111,7 +111,7 @@ PRESETS = MappingProxyType(
             start=_COLD,
             stall=_NEVER_STALLED,
             guide=_UNGUIDED,
-            resample=ResampleSettings(potential="rt", every=1000),
+            resample=ResampleSettings(potential="rt", start=1.0),
             mutation=MutationSettings(rounds=8, level=0.3, steps=2),
         ),
         # Repeated visits to each level (ITPS's stochastic sampling, Wang et al. 2024).

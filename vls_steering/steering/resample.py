@@ -43,11 +43,14 @@ class Resampler:
             logging.getLogger(__name__).warning(self.notice)
 
     def due(self, move: Move, steps: int) -> bool:
-        """It is time for a look after this move of a course of `steps` steps."""
+        """It is time for a look after this move of a course whose first descent has `steps` steps.
+
+        Later descents are short: they are looked at when they land.
+        """
         if self._settings.potential == "off" or not move.settles:
             return False
         since = move.step - round(self._settings.start * steps)
-        return move.lands or (since >= 0 and since % self._settings.every == 0)
+        return move.lands or (move.step < steps and since >= 0 and since % self._settings.every == 0)
 
     def look(self, swarm: Swarm, reward: Tensor, level: Tensor, column: int, move: Move, noise: TickNoise) -> Look:
         """`reward` (K,) of the particles, which have just made `move` and are at `level` (K,).
