@@ -90,3 +90,10 @@ def test_a_scaled_clock_says_so() -> None:
     assert "0.5" in clock("running", 0.5).name
     with pytest.raises(ConfigurationError, match="paused, running"):
         clock("stopped", 1.0)
+
+
+def test_a_method_published_for_a_slower_loop_executes_more_of_each_chunk(runner: EpisodeRunner) -> None:
+    views: list[TickView] = []
+    spec = EpisodeSpec(FREE, None, LIFT, preset("base"), seed=0, limit_s=1.2, privileged=True, tick_s=0.4)
+    runner.run(spec, views.append)
+    np.testing.assert_allclose([view.observation.stamp_s for view in views], [0.0, 0.4, 0.8], atol=1e-6)

@@ -54,6 +54,7 @@ class EpisodeSpec:
     limit_s: float = 16.0
     privileged: bool = False  # keypoints from the simulator instead of the cameras
     clock: Clock = _PAUSED
+    tick_s: float = TICK_S  # from one plan to the next, unless planning takes longer
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class EpisodeRunner:
             log.tick(result, tick_s, delay_s, begun_s)
             if watch is not None:
                 watch(TickView(observation, result, state))
-            plant.advance(begun_s + TICK_S)
+            plant.advance(begun_s + spec.tick_s)
         return log.result(plant, executor.status(), spec.goal)
 
     def close(self) -> None:

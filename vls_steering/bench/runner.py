@@ -15,11 +15,11 @@ from typing import Any
 
 from vls_steering import __version__
 from vls_steering.bench.clock import Clock
-from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec
+from vls_steering.bench.episode import TICK_S, EpisodeRunner, EpisodeSpec
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
 from vls_steering.bench.seeds import Seeds
-from vls_steering.bench.suites import suite
+from vls_steering.bench.suites import PLAN_EVERY_S, suite
 from vls_steering.bench.tables import EpisodeKey, Episodes, report_rows
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies import load_policy
@@ -119,6 +119,7 @@ def _run_episode(options: BenchOptions, key: EpisodeKey) -> dict[str, Any]:
             limit_s=task.limit_s,
             privileged=options.privileged,
             clock=options.clock,
+            tick_s=PLAN_EVERY_S.get(key.method, TICK_S),
         )
         return asdict(runner.run(spec))
     except Exception:  # noqa: BLE001 - whatever breaks must stay in the denominator
@@ -143,6 +144,7 @@ def _config(options: BenchOptions, methods: tuple[str, ...]) -> dict[str, Any]:
         "seeds": options.seeds.source,
         "seed": options.seeds.values[0],
         "methods": list(methods),
+        "plan_every_s": {method: PLAN_EVERY_S.get(method, TICK_S) for method in methods},
         "jobs": options.jobs,
     }
 

@@ -54,6 +54,8 @@ class Suite:
         return next(task for task in self.tasks if task.name == name)
 
 
+# Methods that are published for a slower loop: half of a chunk is executed before the next one is planned.
+PLAN_EVERY_S = MappingProxyType({"vls": 0.8, "vls_released": 0.8})
 _COMPARED = ("base", "best_of_k", "vls_released", "vls", "rti", "ours")
 _LIMIT_S = MappingProxyType({SkillKind.LIFT: 14.0, SkillKind.PLACE: 20.0, SkillKind.PUSH: 14.0})
 _WORDS = MappingProxyType(
