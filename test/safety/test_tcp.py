@@ -90,20 +90,6 @@ def test_the_oracle_sees_a_hand_that_is_too_fast_although_no_joint_is() -> None:
     assert tcp_violations(np.tile(HOME_Q, (10, 1)), 0.001, FR3_LIMITS, ARM.tcp_pose) == ()
 
 
-def test_a_flood_of_chunks_stops_the_arm_and_an_ordinary_policy_does_not() -> None:
-    for pace_s, stops in ((0.001, True), (0.05, False)):
-        cell = Cell()
-        cell.arm()
-        for _ in range(50):
-            for arrival in range(max(1, round(0.01 / pace_s))):
-                cell.executor.hear_chunk(cell.now_s + arrival * pace_s)
-            cell.submit(chunk_along(still, cell.now_s))
-            cell.run(max(0.01, pace_s))
-        status = cell.executor.status()
-        assert (status.reason is ReasonCode.CHUNK_FLOOD) == stops, pace_s
-        assert status.latched == stops
-
-
 def test_nothing_is_sent_while_the_arm_recovers() -> None:
     cell = Cell()
     cell.arm()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from vls_steering.safety import Watchdog
+from vls_steering.safety import FloodGuard, Watchdog
 
 
 def test_a_stream_that_never_speaks_trips() -> None:
@@ -38,3 +39,14 @@ def test_a_heartbeat_from_the_past_does_not_count_back() -> None:
 def test_an_unknown_stream_is_a_wiring_mistake() -> None:
     with pytest.raises(KeyError, match="lidar"):
         Watchdog({"camera": 0.5}).beat("lidar", 0.0)
+
+
+@pytest.mark.parametrize(("rate_hz", "floods"), [(20.0, False), (150.0, False), (1000.0, True)])
+def test_a_flood_is_told_from_an_ordinary_policy(rate_hz: float, floods: bool) -> None:
+    guard = FloodGuard(most_hz=200.0)
+    assert any(guard.counts(100.0 + arrival / rate_hz) for arrival in range(1000)) == floods
+
+
+def test_a_clock_that_was_set_back_starts_the_count_again() -> None:
+    guard = FloodGuard(most_hz=200.0)
+    assert not any(guard.counts(now_s) for now_s in (*np.linspace(10.0, 10.2, 40), *np.linspace(5.0, 5.2, 40)))

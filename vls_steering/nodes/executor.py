@@ -36,6 +36,7 @@ from vls_steering.nodes.conversions import (
 from vls_steering.nodes.loop import PacedLoop
 from vls_steering.nodes.recovery import RecoveryServer
 from vls_steering.nodes.run import run_node
+from vls_steering.nodes.scheduling import go_first
 from vls_steering.robots.backend import RobotBackend
 from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
@@ -45,6 +46,7 @@ from vls_steering.safety import (
     Executor,
     ExecutorSettings,
     ExecutorState,
+    FloodGuard,
     ReasonCode,
     SafetyStatus,
     Verdict,
@@ -86,6 +88,7 @@ class ExecutorBody:
         self._robot: RobotBackend = back_end.make(node, settings)
         self._lock = threading.Lock()
         self._chunk: Chunk | None = None
+        self._flood = FloodGuard(limits.max_chunk_hz)
         self._emergencies: set[str] = set()
         self._set_points = node.publisher(topics.SET_POINT)
         self._statuses = node.publisher(topics.SAFETY_STATUS)
@@ -217,6 +220,13 @@ class ExecutorBody:
 
     def _receive_chunk(self, message: ActionChunkMessage) -> None:
         now_s = self._node.now_s()
+        if self._flood.counts(now_s):
+            with self._lock:
+                if self._executor.status().state not in SILENT:
+                    self._executor.stop(
+                        ReasonCode.CHUNK_FLOOD, now_s, f"at least {self._flood.rate_hz:.0f} chunks a second"
+                    )
+            return
         try:
             chunk = chunk_of(message)
         except ShapeError as error:
@@ -224,12 +234,9 @@ class ExecutorBody:
             self._node.facts["last malformed chunk"] = str(error)
             self._node.get_logger().warning(f"malformed chunk: {error}", throttle_duration_sec=1.0)
             with self._lock:
-                self._executor.hear_chunk(now_s)
                 self._executor.refuse(str(error), now_s)
             return
-        with self._lock:
-            self._executor.hear_chunk(now_s)
-            self._chunk = chunk
+        self._chunk = chunk
 
     def _hear_keypoints(self, message: Keypoints) -> None:
         """Their stamp is that of the pictures: a camera that stands still is as silent as one that is gone."""
@@ -301,6 +308,7 @@ NODE = NodeDefinition("executor", ExecutorNodeSettings, ExecutorBody)
 
 
 def main() -> int:
+    go_first()
     return run_node(NODE)
 
 

@@ -7,11 +7,13 @@ stamped with the host's clock, which is the clock of everything that is not simu
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 from std_msgs.msg import Float64MultiArray, String
+from std_srvs.srv import SetBool
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.config import Settings
@@ -22,6 +24,11 @@ from vls_steering.nodes.sim_layout import layout_of, layout_text
 from vls_steering.sim.protocol_arm import PERIOD_S, ROBOT_PORT, ProtocolArm
 from vls_steering.sim.scenes import draw_layout
 from vls_steering.sim.world import World
+
+# What goes wrong around an arm can be made to go wrong here: services of std_srvs/SetBool.
+PUSH_SERVICE = "protocol_arm/push"
+REFUSE_SERVICE = "protocol_arm/refuse_hand"
+PUSH_NM = np.array([80.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
 
 
 class ProtocolArmSettings(Settings):
@@ -49,6 +56,17 @@ class ProtocolArmBody:
         self._arm.start()
         self._layouts.publish(String(data=layout_text(self._layout)))
         self._node.every_monotonic(1.0 / self._settings.state_hz, self._tell)
+        self._serve(PUSH_SERVICE, lambda on: self._arm.arm.push(PUSH_NM * on))
+        self._serve(REFUSE_SERVICE, lambda on: setattr(self._arm.hand, "refuses", on))
+
+    def _serve(self, name: str, switch: Callable[[bool], None]) -> None:
+        def answer(request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+            switch(bool(request.data))
+            response.success = True
+            return response
+
+        service = self._node.create_service(SetBool, name, answer)
+        self._node.own(lambda: self._node.destroy_service(service))
 
     def stop(self) -> None:
         self._arm.stop()

@@ -53,7 +53,8 @@ class Hand:
         self._wish: float | None = None
         self._done: float | None = None
         self._ending = False
-        self.failure = ""  # of the last command; empty after one that was carried out
+        self._refusal = ""  # of the last command; empty after one that was carried out
+        self._blindness = ""  # why the hand cannot be read; empty while it can
         self.state: HandState | None = None
         self._threads = [
             threading.Thread(target=work, name=f"hand {work.__name__}", daemon=True)
@@ -61,6 +62,11 @@ class Hand:
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def failure(self) -> str:
+        """What is wrong with the hand; empty while it obeys."""
+        return self._refusal or self._blindness
 
     def wish(self, width_m: float) -> None:
         """The width that the hand is to have; returns at once."""
@@ -85,9 +91,10 @@ class Hand:
             try:
                 read = self._gripper.read_once()
             except Exception as error:  # noqa: BLE001 - whatever the binding raises: the hand is not there
-                self.failure = f"the hand cannot be read: {error}"
+                self._blindness = f"the hand cannot be read: {error}"
                 time.sleep(RETRY_S)
                 continue
+            self._blindness = ""
             self.state = HandState(float(read.width), bool(read.is_grasped))
 
     def _command(self) -> None:
@@ -99,7 +106,7 @@ class Hand:
                 wish = self._wish
             if wish is None:
                 continue
-            self.failure = self._carry_out(wish)
+            self._refusal = self._carry_out(wish)
             self._done = wish
 
     def _carry_out(self, width_m: float) -> str:

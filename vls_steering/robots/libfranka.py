@@ -25,6 +25,7 @@ from vls_steering.robots.hand import Hand, HandSettings
 from vls_steering.safety.reasons import ReasonCode
 
 MEASURE_S = 0.004
+REST_RAD_S, REST_WITHIN_S = 0.02, 5.0
 # Our own limits and watchdogs bound the motion; franka-rs counts this from where the motion started.
 ANYWHERE_RAD = 6.0
 
@@ -65,7 +66,8 @@ class LibfrankaRobot:
         self._objection: Objection | None = None
         self._sent_s = 0.0  # monotonic
         self._ending = threading.Event()
-        # Held by whoever starts or ends a motion or replaces the connection, never by `send` and `state`.
+        # Held by whoever starts or ends a motion, reads outside of one or replaces the connection; never by `send` and
+        # `state`.
         self._switching = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -85,10 +87,12 @@ class LibfrankaRobot:
             if self._objection is not None:
                 raise VlsError(f"the arm objects: {self._objection.text}", "Recover it first: recover_and_arm")
             with _franka_errors("the arm did not start to move"):
-                self._targets = self._robot.joint_targets(
+                targets = self._robot.joint_targets(
                     fraction=1.0, max_deviation=ANYWHERE_RAD, backend="impedance", velocity_feedforward=True
                 )
+            # The watchdog counts from here; it looks as soon as there are targets.
             self._sent_s = time.monotonic()
+            self._targets = targets
 
     def send(self, set_point: SetPoint) -> bool:
         targets, hand = self._targets, self._hand
@@ -114,7 +118,7 @@ class LibfrankaRobot:
             RecoveryStep("connect to the control box", self._reconnect),
             RecoveryStep("check the operating mode", self._check_mode),
             RecoveryStep("clear the arm's errors", self._clear_errors),
-            RecoveryStep("measure the resting arm", self._await_measurement),
+            RecoveryStep("wait until the arm rests", self._await_rest),
         )
 
     def stop(self) -> None:
@@ -123,59 +127,80 @@ class LibfrankaRobot:
             self._thread.join(timeout=2.0)
         with contextlib.suppress(VlsError):
             self._end_motion()
-        if self._hand is not None:
-            self._hand.close()
-        self._robot = self._hand = None
+        self._release_hand()
+        self._robot = None
 
     # Connection and recovery -----------------------------------------------------------------------------------------
 
     def _connect(self) -> None:
         """The control box serves one client; a second one would wait in the constructor for ever."""
+        settings = self._settings
+
+        def connect() -> Any:
+            robot = _franka().Robot(settings.host, realtime=settings.realtime)
+            torque, force = [settings.collision_torque_nm] * 7, [settings.collision_force_n] * 6
+            robot.set_collision_behavior_simple(torque, torque, force, force)
+            return robot
+
+        self._robot = self._within_time(connect, "the control box")
+        self._connect_hand()
+
+    def _connect_hand(self) -> None:
+        gripper = self._within_time(self._robot.gripper, "the hand")
+        self._hand = Hand(gripper, self._settings.hand)
+
+    def _within_time(self, connect: Callable[[], Any], what: str) -> Any:
+        """What `connect` returns; raises VlsError when it fails or takes too long.
+
+        franka-rs gives the connecting thread real-time priority where it may: this one ends, ours keep theirs.
+        """
         settings, found = self._settings, dict[str, Any]()
 
-        def connect() -> None:
+        def run() -> None:
             try:
-                robot = _franka().Robot(settings.host, realtime=settings.realtime)
-                torque, force = [settings.collision_torque_nm] * 7, [settings.collision_force_n] * 6
-                robot.set_collision_behavior_simple(torque, torque, force, force)
-                found.update(robot=robot, gripper=robot.gripper())
+                found["it"] = connect()
             except Exception as error:  # noqa: BLE001 - handed to the thread that waits
                 found["error"] = error
 
-        # franka-rs gives the connecting thread real-time priority where it may: this one ends, ours keep theirs.
-        thread = threading.Thread(target=connect, name="libfranka connection", daemon=True)
+        thread = threading.Thread(target=run, name="libfranka connection", daemon=True)
         thread.start()
         thread.join(settings.connect_timeout_s)
         cure = "Check power, cable, FCI mode in Desk, and that no other program is connected"
         if "error" in found:
-            raise VlsError(f"no connection to {settings.host}: {found['error']}", cure) from found["error"]
-        if "gripper" not in found:
-            raise VlsError(f"{settings.host} did not answer within {settings.connect_timeout_s:g} s", cure)
-        self._robot = found["robot"]
-        if self._hand is not None:
-            self._hand.close()
-        self._hand = Hand(found["gripper"], settings.hand)
+            raise VlsError(f"no connection to {what} at {settings.host}: {found['error']}", cure)
+        if "it" not in found:
+            raise VlsError(f"{what} at {settings.host} did not answer within {settings.connect_timeout_s:g} s", cure)
+        return found["it"]
 
     def _end_motion(self) -> None:
         with self._switching:
             targets, self._targets = self._targets, None
-        if targets is not None:
-            # Why it ended is known already, or does not matter any more.
-            with contextlib.suppress(_franka().FrankaError):
-                targets.stop()
+            if targets is not None:
+                # Why it ended is known already, or does not matter any more.
+                with contextlib.suppress(_franka().FrankaError):
+                    targets.stop()
 
     def _reconnect(self) -> None:
         with self._switching:
-            robot, self._robot = self._robot, None
-            if robot is not None:
-                try:
-                    robot.read_once()
-                    self._robot = robot
-                except _franka().FrankaError:
-                    robot = None  # the old connection is let go before a new one is asked for
-            if self._robot is None or (self._hand is not None and self._hand.failure):
+            if not self._answers():
+                # The old connections are let go before new ones are asked for: the control box takes one client.
                 self._robot = None
+                self._release_hand()
                 self._connect()
+            elif self._hand is None or self._hand.failure:
+                self._release_hand()
+                self._connect_hand()
+
+    def _answers(self) -> bool:
+        try:
+            return self._robot is not None and self._robot.read_once() is not None
+        except _franka().FrankaError:
+            return False
+
+    def _release_hand(self) -> None:
+        if self._hand is not None:
+            self._hand.close()
+        self._hand = None
 
     def _check_mode(self) -> None:
         mode = self._read().robot_mode
@@ -193,12 +218,15 @@ class LibfrankaRobot:
         if errors:
             raise VlsError(f"the arm still reports {', '.join(errors)}", "Look at Desk")
 
-    def _await_measurement(self) -> None:
+    def _await_rest(self) -> None:
         self._objection = None
-        asked_s, give_up_s = self._now_s(), time.monotonic() + 1.0
-        while self._state is None or self._state.stamp_s <= asked_s:
+        asked_s, give_up_s = self._now_s(), time.monotonic() + REST_WITHIN_S
+        while True:
+            state = self._state
+            if state is not None and state.stamp_s > asked_s and np.abs(state.joint_velocities).max() < REST_RAD_S:
+                return
             if time.monotonic() > give_up_s:
-                raise VlsError("no joint state after the recovery", "Check the connection")
+                raise VlsError("the arm was not seen to come to rest", "Let go of it, and check the connection")
             time.sleep(MEASURE_S)
 
     def _read(self) -> Any:
@@ -244,13 +272,13 @@ class LibfrankaRobot:
             if self._targets is not targets:
                 return
             self._targets = None
-        try:
-            targets.stop()
-            text = "the motion ended"
-        except _franka().ControlException as error:
-            text = ", ".join(dict.fromkeys([str(error.reason), *error.errors]))
-        except _franka().FrankaError as error:
-            text = str(error)
+            try:
+                targets.stop()
+                text = "the motion ended"
+            except _franka().ControlException as error:
+                text = ", ".join(error.errors) or str(error.reason)
+            except _franka().FrankaError as error:
+                text = str(error)
         self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, text)
 
     def _lost(self, text: str) -> None:

@@ -14,7 +14,7 @@ from vls_steering.safety.oracle import Violation, tcp_violations, violations
 from vls_steering.safety.reasons import REASONS, ReasonCode, Severity
 from vls_steering.safety.settings import ExecutorSettings
 from vls_steering.safety.status import Band, ExecutorState, SafetyStatus, Verdict
-from vls_steering.safety.watchdog import Watchdog
+from vls_steering.safety.watchdog import FloodGuard, Watchdog
 
 __all__ = [
     "FR3_LIMITS",
@@ -31,6 +31,7 @@ __all__ = [
     "ExecutorSettings",
     "ExecutorState",
     "Finding",
+    "FloodGuard",
     "JointChunk",
     "JointPath",
     "Kinematics",

@@ -23,7 +23,7 @@ from vls_steering.safety.reference import Reference
 from vls_steering.safety.settings import ExecutorSettings
 from vls_steering.safety.status import Band, ExecutorState, SafetyStatus, Verdict
 from vls_steering.safety.tcp import tcp_path_check
-from vls_steering.safety.watchdog import FloodGuard, Watchdog
+from vls_steering.safety.watchdog import Watchdog
 
 _MOVING = (ExecutorState.TRACKING, ExecutorState.STOPPING)
 _SILENT = (ExecutorState.UNARMED, ExecutorState.RECOVERING)  # nothing is sent
@@ -63,7 +63,6 @@ class Executor:
         self._history = SentHistory(settings.max_chunk_age_s, settings.control_period_s)
         self._in_range = joint_range_check(limits, settings.joint_margin_rad)
         self._streams = Watchdog(settings.stream_timeouts_s)
-        self._flood = FloodGuard(settings.max_chunk_hz)
         self._state = ExecutorState.UNARMED
         self._reason, self._reason_text = ReasonCode.NONE, ""
         self._reference: Reference | None = None
@@ -93,7 +92,6 @@ class Executor:
         self._now_s = self._heard_policy_s = now_s
         self._last_stamp_s = self._accepted_s = -math.inf
         self._streams.start(now_s)
-        self._flood.start(now_s)
         self._state, self._reason, self._reason_text = ExecutorState.READY, ReasonCode.NONE, ""
         return Verdict(Band.PASS)
 
@@ -105,12 +103,6 @@ class Executor:
     def beat(self, stream: str, now_s: float) -> None:
         """A watched stream (a key of `stream_timeouts_s`) was heard."""
         self._streams.beat(stream, now_s)
-
-    def hear_chunk(self, now_s: float) -> None:
-        """A chunk arrived, whether it is going to be reviewed or replaced by a newer one: a flood stops the arm."""
-        if self._flood.counts(now_s) and self._state in _MOVING:
-            text = f"{self._flood.rate_hz:.0f} chunks a second, at most {self._settings.max_chunk_hz:g}"
-            self._halt(ReasonCode.CHUNK_FLOOD, text)
 
     def refuse(self, text: str, now_s: float) -> Verdict:
         """Something arrived that is no chunk at all; counted as a rejected one."""

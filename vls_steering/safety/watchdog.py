@@ -38,7 +38,10 @@ class Watchdog:
 
 
 class FloodGuard:
-    """Counts arrivals in windows of fixed length and knows a stream that is faster than allowed."""
+    """Counts arrivals in windows of fixed length and knows a stream that is faster than allowed.
+
+    Cheap enough to ask before anything is done with what arrived: a flood must not cost the control loop its time.
+    """
 
     WINDOW_S = 0.25
 

@@ -24,15 +24,20 @@ from vls_steering.sim.model import GRIPPER_ACTUATOR, arm_joint_addresses
 from vls_steering.sim.world import GRIPPER_SPEED_M_S, World
 
 try:
+    from franka_sim.control_modes import ControlMode
     from franka_sim.franka_sim_server import FrankaSimServer
-    from franka_sim.mujoco_franka_sim import MujocoFrankaSim
+    from franka_sim.gripper.physics import FrankaHandPhysics
+    from franka_sim.mujoco_franka_sim import ARM_POSITION_KD, ARM_POSITION_KP, MujocoFrankaSim
+    from franka_sim.sim_common import FR3_FORCE_LIMITS
 except ImportError as error:
     raise MissingExtra("franka-sim, the arm that speaks libfranka's protocol", "sim") from error
 
 PERIOD_S = 0.001
 ROBOT_PORT = 1337
 LOOPBACK = "127.0.0.1"
-STARTS_WITHIN_S = 20.0
+# The arm's own position loop is explicit in time: more damping than half of inertia over period makes a wrist of
+# 0.075 kg m2 shake at half the sampling rate for ever.
+HOLD_DAMPING = np.minimum(ARM_POSITION_KD, [450.0, 450.0, 350.0, 350.0, 37.0, 37.0, 37.0])
 
 
 class WorldArm(MujocoFrankaSim):
@@ -84,6 +89,15 @@ class WorldArm(MujocoFrankaSim):
         # The self-collision margin would enter the contact solver of this MuJoCo and jam the arm.
         self._self_collision_pairs: dict[tuple[int, int], tuple[str, str]] = {}
 
+    def arm_control_torque(self) -> FloatArray:
+        if self.control_mode != ControlMode.POSITION:
+            return np.asarray(super().arm_control_torque())
+        target = self.latest_joint_positions
+        velocity = self._position_feedforward.step(target, self.dt)
+        error = target - self.data.qpos[self.arm_qpos_adr]
+        torque = ARM_POSITION_KP * error + HOLD_DAMPING * (velocity - self.data.qvel[self.arm_dofs_idx])
+        return np.clip(torque, -FR3_FORCE_LIMITS, FR3_FORCE_LIMITS)
+
     def _apply_control(self) -> None:
         self.data.qfrc_applied[:] = 0.0
         self.data.qfrc_applied[self.arm_dofs_idx] = self.arm_control_torque() + self._push
@@ -95,6 +109,24 @@ class WorldArm(MujocoFrankaSim):
     def _read_and_publish_state(self) -> None:
         super()._read_and_publish_state()
         self._watch(self.world)
+
+
+class StubbornHand(FrankaHandPhysics):
+    """The world's hand, which can be told to refuse its commands as a jammed one does."""
+
+    refuses = False
+
+    def grasp(self, width: float, epsilon_inner: float, epsilon_outer: float, speed: float, force: float) -> bool:
+        self._obey()
+        return bool(super().grasp(width, epsilon_inner, epsilon_outer, speed, force))
+
+    def move(self, width: float, speed: float) -> bool:
+        self._obey()
+        return bool(super().move(width, speed))
+
+    def _obey(self) -> None:
+        if self.refuses:
+            raise ValueError("the hand is told to refuse")
 
 
 class ProtocolArm:
@@ -110,12 +142,13 @@ class ProtocolArm:
     ) -> None:
         """`failed` hears from the server's thread why it ended by itself."""
         self.arm = WorldArm(layout, watch)
+        self.hand = StubbornHand(self.arm)
         self._failed = failed
         self._server = FrankaSimServer(
             host=host,
             port=port,
             physics_sim=self.arm,
-            gripper_physics=True,
+            gripper_backend=self.hand,
             enforce_comm_constraints=True,
             enforce_motion_limits=True,
         )

@@ -1,0 +1,66 @@
+"""`vls sim` and `vls franka`: the commands that have to do with an arm, simulated or physical."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+sim = typer.Typer(no_args_is_help=True, help="The simulated arm that speaks libfranka's protocol.")
+franka = typer.Typer(no_args_is_help=True, help="A physical arm, before it is trusted with anything.")
+
+
+@sim.callback()
+def _sim() -> None:
+    """The simulated arm that speaks libfranka's protocol."""
+
+
+@sim.command()
+def serve(
+    scene: Annotated[str, typer.Option(help="Scene whose layout is drawn.")] = "play",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the layout.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Serve our scene as an FR3 at HOST until Ctrl-C, with communication and motion limits enforced.
+
+    Any client of libfranka's protocol (robot server v10, ports 1337 and 1338) may connect, one at a time.
+
+    Example: vls sim serve --scene obstacle --seed 7
+    """
+    import threading
+
+    from vls_steering.sim.protocol_arm import ROBOT_PORT, ProtocolArm
+    from vls_steering.sim.scenes import draw_layout
+
+    ended = threading.Event()
+    causes: list[BaseException] = []
+
+    def failed(error: BaseException) -> None:
+        causes.append(error)
+        ended.set()
+
+    with ProtocolArm(draw_layout(scene, seed), host=host, failed=failed):
+        typer.echo(f"an FR3 is served at {host}:{ROBOT_PORT} (scene {scene}, seed {seed}); Ctrl-C ends it")
+        ended.wait()
+    raise causes[0]
+
+
+@franka.callback()
+def _franka() -> None:
+    """A physical arm, before it is trusted with anything."""
+
+
+@franka.command()
+def check(
+    host: Annotated[str, typer.Option(help="Address of the control box, or 127.0.0.1 for `vls sim serve`.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Answer every question with yes: for the simulated arm.")] = False,
+) -> None:
+    """Walk through connection, mode, limits, hand and a motion of 5 cm; each thing that moves is asked for first.
+
+    Exit 0 when everything was as it should be, 5 when something was not.
+
+    Example: vls franka check --host 172.16.0.2
+    """
+    from vls_steering.robots.franka_check import run_check
+
+    raise typer.Exit(int(run_check(host, (lambda _question: True) if yes else typer.confirm, typer.echo)))

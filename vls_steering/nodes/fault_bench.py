@@ -1,0 +1,162 @@
+"""`vls bench faults`: every fault against real nodes and the protocol arm, enforcement on, and what became of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vls_steering import __version__
+from vls_steering.bench.faults import FaultRow, fault_table
+from vls_steering.bench.latency import check_writable
+from vls_steering.bench.machine import describe_machine
+from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.msg import SafetyStatus
+from vls_steering.nodes.arm_rig import ArmRig
+from vls_steering.nodes.demo import isolate, terminated_like_interrupted
+from vls_steering.nodes.fault_cases import FAULTS, TRACKING, Fault
+from vls_steering.safety import ExecutorState, ReasonCode
+
+PARAMETERS = ("robot:=protocol", "keypoints_timeout_s:=2.5")
+TRACKS_WITHIN_S = 20.0
+LATE_S = 5.0  # beyond its bound a fault is still watched, so that the row can tell how it ended
+CLIENT_FAULT = "executor killed (-9) and started again"
+
+
+@dataclass(frozen=True)
+class FaultOptions:
+    """`quick` takes those faults alone that CI checks."""
+
+    out: Path
+    quick: bool = False
+
+
+def run_fault_bench(options: FaultOptions) -> ExitCode:
+    """Write the report to `options.out`; TASK_FAILED when a fault ended otherwise than stated."""
+    check_writable(options.out)
+    console, rows = Console(stderr=True), list[FaultRow]()
+    with tempfile.TemporaryDirectory(prefix="vls-faults-") as folder, terminated_like_interrupted():
+        isolate(Path(folder))
+        with ArmRig(Path(folder), PARAMETERS) as rig:
+            for fault in FAULTS:
+                if fault.in_ci or not options.quick:
+                    rows.append(_examine(rig, fault))
+                    _tell(console, rows[-1])
+            rows.append(_kill_executor(rig))
+            _tell(console, rows[-1])
+    options.out.write_text(json.dumps(_report(rows, options), indent=1) + "\n", encoding="utf-8")
+    print(fault_table(rows))
+    return ExitCode.SUCCESS if all(row.ok for row in rows) else ExitCode.TASK_FAILED
+
+
+def _examine(rig: ArmRig, fault: Fault) -> FaultRow:
+    _track(rig)
+    began_s = time.monotonic()
+    fault.inject(rig)
+    in_time = True
+    try:
+        rig.until(lambda: _as_stated(rig.status, fault), fault.within_s + LATE_S, fault.name)
+    except TimeoutError:
+        in_time = False
+    seconds = time.monotonic() - began_s
+    status = rig.status or SafetyStatus()
+    stays = not fault.goes_on or _goes_on(rig)
+    cured_s = time.monotonic()
+    fault.cure(rig)
+    recovered = _tracks_again(rig)
+    code = status.last_reason_code if fault.goes_on else status.reason_code
+    return FaultRow(
+        fault=fault.name,
+        ended_in=ExecutorState(status.state).name,
+        reason=ReasonCode(code).name if fault.reasons != (ReasonCode.NONE,) else ReasonCode.NONE.name,
+        seconds=round(seconds, 3),
+        within_s=fault.within_s,
+        ok=in_time and stays and seconds <= fault.within_s and recovered,
+        recovered_s=round(time.monotonic() - cured_s, 2) if recovered else -1.0,
+        text=status.last_reason if fault.goes_on else status.reason,
+    )
+
+
+def _as_stated(status: SafetyStatus | None, fault: Fault) -> bool:
+    if status is None or status.state not in fault.states:
+        return False
+    if fault.goes_on:
+        return fault.reasons == (ReasonCode.NONE,) or ReasonCode(status.last_reason_code) in fault.reasons
+    return ReasonCode(status.reason_code) in fault.reasons
+
+
+def _goes_on(rig: ArmRig) -> bool:
+    """Whether the arm tracks for half a second more."""
+    with contextlib.suppress(TimeoutError):
+        rig.until(lambda: not rig.is_in(TRACKING), 0.5, "a stop")
+        return False
+    return True
+
+
+def _kill_executor(rig: ArmRig) -> FaultRow:
+    """Nobody is left to say a reason: the arm's own controller holds it, and the silence is the sign."""
+    _track(rig)
+    rig.kill("executor")
+    silent_s = 0.5
+    seconds = rig.until(lambda: time.monotonic() - rig.heard_s > silent_s, 5.0, "silence")
+    cured_s = time.monotonic()
+    rig.status = None
+    rig.start("executor")
+    recovered = _tracks_again(rig)
+    return FaultRow(
+        fault=CLIENT_FAULT,
+        ended_in="SILENT",
+        reason="no executor/status",
+        seconds=round(seconds, 3),
+        within_s=1.5,
+        ok=seconds <= 1.5 and recovered,
+        recovered_s=round(time.monotonic() - cured_s, 2) if recovered else -1.0,
+        text="the arm's own controller holds it",
+    )
+
+
+def _track(rig: ArmRig) -> None:
+    """Bring the arm under way; raises VlsError when it does not get there."""
+    rig.do("")
+    if not _tracks_again(rig):
+        raise VlsError(f"the arm cannot be brought under way: {rig.words()}", "See the logs of the nodes")
+    rig.spin(1.0)
+
+
+def _tracks_again(rig: ArmRig) -> bool:
+    """Recovered and armed where that is needed, and tracking for a moment."""
+    deadline_s = time.monotonic() + TRACKS_WITHIN_S
+    while time.monotonic() < deadline_s:
+        rig.spin(0.3)
+        status = rig.status
+        if status is None:
+            continue
+        if status.latched or status.state == SafetyStatus.STATE_UNARMED:
+            rig.recover()
+        elif status.state == TRACKING:
+            return True
+    return False
+
+
+def _tell(console: Console, row: FaultRow) -> None:
+    mark = "ok  " if row.ok else "FAIL"
+    console.print(
+        f"{mark} {row.fault}: {row.ended_in} {row.reason} after {row.seconds:.2f} s; {row.text}", markup=False
+    )
+
+
+def _report(rows: Sequence[FaultRow], options: FaultOptions) -> dict[str, Any]:
+    return {
+        "bench": "faults",
+        "config": {"quick": options.quick, "enforcement": "communication and motion limits", "parameters": PARAMETERS},
+        "version": __version__,
+        "machine": describe_machine(),
+        "rows": [row.as_dict() for row in rows],
+    }

@@ -1,0 +1,190 @@
+"""The first minutes with an arm: look at everything, move 5 cm, and say what was found.
+
+The motion goes through the same executor, limits and back end as every other; nothing here commands the arm directly.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.types import GRIPPER_OPEN_M, ActionChunk, RobotState
+from vls_steering.robots.clearance import ArmClearance
+from vls_steering.robots.kinematics import ArmKinematics
+from vls_steering.robots.libfranka import LibfrankaRobot, LibfrankaSettings
+from vls_steering.safety import (
+    FR3_LIMITS,
+    Executor,
+    ExecutorSettings,
+    ExecutorState,
+    ReasonCode,
+    clearance_check,
+    violations,
+)
+
+RISE_M = 0.05
+MOTION_S = 2.0
+FIRST_STATE_S = 3.0
+Ask = Callable[[str], bool]
+Say = Callable[[str], None]
+
+
+def run_check(host: str, ask: Ask, say: Say) -> ExitCode:
+    """SUCCESS when everything was as it should be, SAFETY_STOP when something was not or was declined."""
+    robot = LibfrankaRobot(LibfrankaSettings(host=host), ArmKinematics().tcp_pose, time.monotonic)
+    try:
+        robot.start()
+    except VlsError as error:
+        say(f"[no] connection: {error}")
+        return ExitCode.SAFETY_STOP
+    say(f"[ok] connection to {host}; collision thresholds set (40 Nm, 40 N)")
+    try:
+        return _walk(robot, ask, say)
+    except VlsError as error:
+        say(f"[no] {error}")
+        return ExitCode.SAFETY_STOP
+    finally:
+        robot.stop()
+
+
+def _walk(robot: LibfrankaRobot, ask: Ask, say: Say) -> ExitCode:
+    state = _first_state(robot)
+    for step in robot.recovery()[2:3]:
+        step.run()
+    say("[ok] mode: no user stop, not guided by hand")
+    _say_limits(state, say)
+    if not ask("Is the space around the arm clear, and the user stop in your hand?"):
+        say("[--] stopped here: nothing was moved")
+        return ExitCode.SAFETY_STOP
+    if ask(f"Raise the hand by {100 * RISE_M:.0f} cm and lower it again, in {2 * MOTION_S:.0f} s?"):
+        _rise_and_return(robot, say)
+    if ask("Close the hand on nothing and open it again?"):
+        _exercise_hand(robot, say)
+    say("[ok] done; next: docs/franka.md, the first day")
+    return ExitCode.SUCCESS
+
+
+def _first_state(robot: LibfrankaRobot) -> RobotState:
+    give_up_s = time.monotonic() + FIRST_STATE_S
+    while (state := robot.state()) is None:
+        if time.monotonic() > give_up_s:
+            raise VlsError("no joint state arrives", "Check the network: 1 kHz of small packets, no switch in between")
+        time.sleep(0.01)
+    return state
+
+
+def _say_limits(state: RobotState, say: Say) -> None:
+    q = state.joint_positions
+    room = np.minimum(q - FR3_LIMITS.position_lower, FR3_LIMITS.position_upper - q)
+    closest = int(room.argmin())
+    say(f"[ok] joints {np.round(q, 3).tolist()} rad; joint {closest + 1} is closest to a stop, {room[closest]:.2f} rad")
+    x, y, z = state.tcp_position
+    say(f"[ok] hand at x {x:.3f}, y {y:.3f}, z {z:.3f} m, open {1e3 * state.gripper_width_m:.0f} mm")
+
+
+def _rise_and_return(robot: LibfrankaRobot, say: Say) -> None:
+    lower, upper = (-1.0, -1.0, 0.0), (1.0, 1.0, 1.2)
+    settings = ExecutorSettings(
+        workspace_lower_m=lower,
+        workspace_upper_m=upper,
+        max_tilt_rad=1.6,
+        chunk_timeout_s=5.0,
+        policy_timeout_s=60.0,
+        max_chunk_age_s=5.0,
+    )
+    kinematics = ArmKinematics()
+    clearance = clearance_check(ArmClearance(settings.self_clearance_m, settings.keep_out_clearance_m))
+    executor = Executor(FR3_LIMITS, settings, kinematics, extra_path_checks=(clearance,))
+    with _armed(executor, robot) as start:
+        sent, errors = [start.joint_positions], []
+        position, quat = kinematics.tcp_pose(start.joint_positions)
+        for height in (RISE_M, 0.0):
+            chunk = _vertical(time.monotonic(), position, quat, height, executor, kinematics)
+            verdict = executor.submit(chunk, time.monotonic())
+            if not verdict.accepted:
+                raise VlsError(f"the motion was refused: {verdict.reason.name}: {verdict.text}")
+            until_s = time.monotonic() + MOTION_S + 0.5
+            while time.monotonic() < until_s:
+                q = _period(executor, robot, settings.control_period_s)
+                sent.append(q)
+                measured = robot.state()
+                errors.append(float(np.abs(measured.joint_positions - q).max()) if measured is not None else np.inf)
+        found = violations(sent, settings.control_period_s, FR3_LIMITS)
+        say(f"[{'ok' if not found else 'no'}] rose {100 * RISE_M:.0f} cm and returned; largest joint error "
+            f"{1e3 * max(errors):.1f} mrad, {len(found)} limit violations in what was sent")  # fmt: skip
+
+
+def _vertical(
+    now_s: float,
+    position: np.ndarray,
+    quat: np.ndarray,
+    height_m: float,
+    executor: Executor,
+    kinematics: ArmKinematics,
+) -> ActionChunk:
+    """From where the hand is to `height_m` above `position`, at rest at both ends."""
+    state = executor.step(now_s)
+    from_z = kinematics.tcp_pose(state.joint_positions)[0][2]
+    share = np.linspace(0.0, 1.0, 21)[1:]
+    smooth = share**3 * (10 - 15 * share + 6 * share**2)
+    rows = np.tile(position, (20, 1))
+    rows[:, 2] = from_z + smooth * (position[2] + height_m - from_z)
+    return ActionChunk(now_s, now_s + MOTION_S * share, rows, np.tile(quat, (20, 1)), np.full(20, GRIPPER_OPEN_M))
+
+
+def _exercise_hand(robot: LibfrankaRobot, say: Say) -> None:
+    settings = ExecutorSettings()
+    executor = Executor(FR3_LIMITS, settings, ArmKinematics())
+    with _armed(executor, robot):
+        for width_m in (0.0, GRIPPER_OPEN_M):
+            until_s = time.monotonic() + 2.0
+            while time.monotonic() < until_s:
+                now_s = time.monotonic()
+                set_point = executor.step(now_s)
+                robot.send(type(set_point)(now_s, set_point.joint_positions, set_point.joint_velocities, width_m))
+                _heed(robot)
+                time.sleep(settings.control_period_s)
+            state = robot.state()
+            say(f"[ok] hand open {1e3 * state.gripper_width_m:.0f} mm" if state is not None else "[no] no joint state")
+
+
+@contextmanager
+def _armed(executor: Executor, robot: LibfrankaRobot) -> Iterator[RobotState]:
+    state = _first_state(robot)
+    robot.engage()
+    verdict = executor.arm(state, time.monotonic())
+    if not verdict.accepted:
+        raise VlsError(f"the executor refuses: {verdict.reason.name}: {verdict.text}")
+    try:
+        yield state
+    finally:
+        executor.stop(ReasonCode.STOP_REQUESTED, time.monotonic())
+        for _ in range(100):
+            _period(executor, robot, ExecutorSettings().control_period_s)
+            if executor.status().state is not ExecutorState.STOPPING:
+                break
+
+
+def _period(executor: Executor, robot: LibfrankaRobot, period_s: float) -> np.ndarray:
+    began_s = time.monotonic()
+    state = robot.state()
+    if state is not None:
+        executor.observe(state)
+    set_point = executor.step(began_s)
+    robot.send(set_point)
+    _heed(robot)
+    status = executor.status()
+    if status.latched:
+        raise VlsError(f"stopped: {status.reason.name}: {status.reason_text}")
+    time.sleep(max(0.0, began_s + period_s - time.monotonic()))
+    return np.array(set_point.joint_positions)
+
+
+def _heed(robot: LibfrankaRobot) -> None:
+    objection = robot.objection()
+    if objection is not None:
+        raise VlsError(f"the arm objects: {objection.reason.name}: {objection.text}", "Look at docs/franka.md")
