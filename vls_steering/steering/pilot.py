@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import replace
-from typing import TypedDict
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from vls_steering.policies.base import FrozenPolicy
 from vls_steering.rewards.rollout import Scene
 from vls_steering.steering.chunks import hold_chunk, motion_chunk, opened_at
 from vls_steering.steering.deadline import Deadline
+from vls_steering.steering.figures import figures, rejection
 from vls_steering.steering.initialise import Plan
 from vls_steering.steering.noise import TickNoise
 from vls_steering.steering.objective import Objective, Program
@@ -105,7 +105,7 @@ class Pilot:
             except VlsError as error:
                 reason = str(error)
         if outcome is not None and outcome.selection.chosen is None:
-            reason = _rejection(outcome)
+            reason = rejection(outcome)
         result = self._result(observation, status, outcome, reason, watch)
         self._executed = result.chunk
         self._tick += 1
@@ -211,78 +211,13 @@ class Pilot:
             cut_short=self._cut_short,
             reason="; ".join(part for part in (reason, *self._remarks(status, outcome)) if part),
             durations_ms=watch.durations_ms(*SECTIONS),
-            **_figures(outcome),
+            **figures(outcome),
         )
 
     def _remarks(self, status: StageStatus, outcome: Outcome | None) -> tuple[str, ...]:
         """What else is worth saying about this tick."""
         late = outcome.samples.late if outcome is not None else ""
         return status.event, late, self._planner.notice if self._tick == 0 else ""
-
-
-class _Figures(TypedDict):
-    """The part of the telemetry that the sampler knows."""
-
-    nfe: int
-    network_rows: int
-    levels: FloatArray
-    shift_m: float
-    warm: bool
-    jumped: int
-    resamples: int
-    ess: float
-    frozen: int
-    admissible: int
-    best_score: float
-    margin: float
-    safety_m: float
-
-
-def _figures(outcome: Outcome | None) -> _Figures:
-    """Figures of the sampler; zeros when it did not run, NaN for a chosen candidate that does not exist."""
-    best_score = safety_m = math.nan
-    if outcome is None:
-        return _Figures(
-            nfe=0,
-            network_rows=0,
-            levels=np.zeros(0),
-            shift_m=0.0,
-            warm=False,
-            jumped=0,
-            resamples=0,
-            ess=0.0,
-            frozen=0,
-            admissible=0,
-            best_score=best_score,
-            margin=0.0,
-            safety_m=safety_m,
-        )
-    samples, selection = outcome.samples, outcome.selection
-    if selection.chosen is not None:
-        best_score, safety_m = float(outcome.reward[selection.chosen]), float(outcome.safety_m[selection.chosen])
-    return _Figures(
-        nfe=samples.steps,
-        network_rows=samples.steps * len(samples.level),
-        levels=_array(samples.level),
-        shift_m=float(samples.shift_m.mean()),
-        warm=samples.warm,
-        jumped=samples.jumped,
-        resamples=samples.resamples,
-        ess=samples.ess,
-        frozen=samples.frozen,
-        admissible=len(selection.order),
-        best_score=best_score,
-        margin=selection.margin,
-        safety_m=safety_m,
-    )
-
-
-def _rejection(outcome: Outcome) -> str:
-    """Why no candidate may be executed."""
-    alive = outcome.samples.alive & torch.isfinite(outcome.reward)
-    if not bool(alive.any()):
-        return "no candidate has a finite reward and gradient"
-    return f"no candidate keeps clear: the best one violates the safety terms by {-float(outcome.safety_m.max()):.3f} m"
 
 
 def _array(value: Tensor) -> FloatArray:
