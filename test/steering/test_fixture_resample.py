@@ -146,7 +146,7 @@ def test_tempering_meets_the_target_unless_too_many_are_equally_good(
         assert size >= target - 1e-6
     else:
         assert size == pytest.approx(target, rel=1e-3)
-    assert tempered(base, reward * 7.0 + offset, 0.0, target) * 7.0 == pytest.approx(b, rel=1e-2, abs=1e-9)
+        assert tempered(base, reward * 7.0 + offset, 0.0, target) * 7.0 == pytest.approx(b, rel=1e-2, abs=1e-9)
 
 
 def fk_tick(schedule: NoiseSchedule, seed: int, **changes: object) -> TickResult:
