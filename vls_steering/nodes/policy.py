@@ -34,7 +34,7 @@ from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.rewards import CompiledProgram, Stage, compile_program, parse_program
 from vls_steering.rewards.expression import Text, walk
 from vls_steering.robots.kinematics import ArmKinematics
-from vls_steering.steering import Pilot, SteeringSettings, preset
+from vls_steering.steering import LatencyEstimate, Pilot, SteeringSettings, preset
 from vls_steering.steering.chunks import hold_chunk, opened_at
 
 
@@ -90,6 +90,7 @@ class PolicyBody:
         self._refusal = ""
         self._last: ActionChunk | None = None
         self._resting: RobotState | None = None
+        self._latency = LatencyEstimate()
         self._ticks = self._misses = 0
         node = self._node
         self._joints.start()
@@ -123,8 +124,9 @@ class PolicyBody:
             self._rest(observation)
             return
         self._resting = None
-        result = self._pilot.tick(observation)
+        result = self._pilot.tick(observation, self._latency.p95_s)
         self._send(result.chunk)
+        self._latency.add(self._node.now_s() - observation.stamp_s)
         status = steering_status_message(result, observation_age_s=now_s - observation.stamp_s)
         self._misses += status.tick_ms > 1e3 * self._settings.tick_period_s
         self._report(status, program)
