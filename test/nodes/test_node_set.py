@@ -38,12 +38,12 @@ def test_a_node_comes_after_those_it_needs_and_the_manager_last() -> None:
         assert order[-1] == MANAGER.name
 
 
-def test_only_the_sim_bridge_gives_time_and_no_physical_arm_brings_a_simulation_along() -> None:
+def test_only_a_simulated_world_gives_time_and_no_physical_arm_brings_a_simulation_along() -> None:
     for robot, simulation in (("sim", {"sim_bridge"}), ("protocol", {"protocol_arm"}), ("libfranka", set())):
         nodes = nodes_for(robot)
         assert {"sim_bridge", "protocol_arm"} & set(names(nodes)) == simulation
         for entry in nodes:
-            assert entry.parameters(Deployment(robot=robot))["use_sim_time"] == (robot == "sim")
+            assert entry.parameters(Deployment(robot=robot))["use_sim_time"] == bool(simulation)
 
 
 def test_a_circle_is_refused() -> None:

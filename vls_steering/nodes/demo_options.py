@@ -22,6 +22,11 @@ from vls_steering.sim.scenes import SCENES
 
 DEFAULT_INSTRUCTION = "pick up the green cylinder but stay clear of the purple box"
 
+# What a demo calls the arm -> back end: it brings its own simulated world along, behind whichever interface.
+# The protocol's 1 kHz takes about a core, which the cameras' renderer then lacks on a machine with two.
+PROTOCOL_PACE = 0.4
+ROBOTS = {"sim": "sim", "libfranka": "protocol"}
+
 
 @dataclass(frozen=True)
 class DemoOptions:
@@ -63,9 +68,8 @@ class DemoOptions:
         back_ends = typing.get_args(VlmNodeSettings.model_fields["back_end"].annotation)
         if self.vlm not in back_ends:
             raise ConfigurationError(f"there is no --vlm {self.vlm!r}", f"Choose one of: {', '.join(back_ends)}")
-        robots = typing.get_args(Deployment.model_fields["robot"].annotation)
-        if self.robot not in robots:
-            raise ConfigurationError(f"there is no --robot {self.robot!r}", f"Choose one of: {', '.join(robots)}")
+        if self.robot not in ROBOTS:
+            raise ConfigurationError(f"there is no --robot {self.robot!r}", f"Choose one of: {', '.join(ROBOTS)}")
         if self.vlm == "replay" and not Path(self.replay).is_file():
             raise ConfigurationError(f"--vlm replay has no recording {self.replay!r}", "Name one with --replay FILE")
         if not self.policy_file.is_file():
@@ -92,10 +96,11 @@ def write_parameters(options: DemoOptions, layout: SceneLayout, pace: float, fol
 
     `pace` is the real-time factor of the simulated world.
     """
-    values = {"scene": options.scene, "seed": options.seed, "vlm": options.vlm, "robot": options.robot}
+    values = {"scene": options.scene, "seed": options.seed, "vlm": options.vlm, "robot": ROBOTS[options.robot]}
     shipped = parse_settings(Deployment, values, "vls demo")
     parameters = load_yaml(shipped.parameter_file)
     _set(parameters, "sim_bridge", {"layout": layout_text(layout), "real_time_factor": round(pace, 3)})
+    _set(parameters, "protocol_arm", {"layout": layout_text(layout), "real_time_factor": round(PROTOCOL_PACE * pace, 3)})
     _set(parameters, "policy", {"policy": str(options.policy_file)})
     _set(parameters, "vlm", {"replay_file": str(Path(options.replay).resolve())} if options.replay else {})
     served = {"base_url": options.base_url, "model": options.model}

@@ -96,6 +96,7 @@ class ExecutorBody:
         self._grasped = node.publisher(topics.GRIPPER_GRASPED) if back_end.tells_joint_states else None
 
     def start(self) -> None:
+        self._loop: PacedLoop | None = None
         self._sent: SetPoint | None = None
         self._last_s = self._told_s = -math.inf
         self._told: tuple[ExecutorState, ReasonCode] | None = None
@@ -118,7 +119,8 @@ class ExecutorBody:
     def stop(self) -> None:
         """The last thing sent is a hold.  /clock cannot be heard meanwhile: the wall clock paces the stop."""
         try:
-            self._loop.end()
+            if self._loop is not None:
+                self._loop.end()
         finally:
             self._come_to_rest(ReasonCode.SHUTDOWN)
             self._robot.stop()

@@ -39,8 +39,8 @@ class Deployment(Settings):
 
     @property
     def simulates_time(self) -> bool:
-        """Only the sim bridge publishes /clock; every other arm keeps its own time."""
-        return self.use_sim_time and self.robot == "sim"
+        """Simulated worlds publish /clock; a physical arm keeps the host's time."""
+        return self.use_sim_time and self.robot in ("sim", "protocol")
 
     @property
     def parameter_file(self) -> Path:

@@ -1,7 +1,8 @@
 """The simulated world behind libfranka's protocol, on this host: the executor drives it as it drives a physical arm.
 
 The arm is reached through the protocol alone.  What goes over topics is what the camera node needs to draw the scene,
-stamped with the host's clock, which is the clock of everything that is not simulated.
+and /clock for a node set that runs in the arm's own time, so that a slow machine slows the world down.  Nodes that use
+the host's clock find its stamps in sim/state.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import SetBool
 
@@ -19,6 +21,7 @@ from vls_steering.core.arrays import FloatArray
 from vls_steering.core.config import Settings
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
+from vls_steering.nodes.conversions import time_message
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.sim_layout import layout_of, layout_text
 from vls_steering.sim.protocol_arm import PERIOD_S, ROBOT_PORT, ProtocolArm
@@ -28,6 +31,7 @@ from vls_steering.sim.world import World
 # What goes wrong around an arm can be made to go wrong here: services of std_srvs/SetBool.
 PUSH_SERVICE = "protocol_arm/push"
 REFUSE_SERVICE = "protocol_arm/refuse_hand"
+STEPS_PER_TICK = 10  # of /clock
 PUSH_NM = np.array([80.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
 
 
@@ -36,6 +40,9 @@ class ProtocolArmSettings(Settings):
     seed: int = Field(0, ge=0, description="seed of the layout")
     target: str = Field("red cube", description="object that an obstacle scene puts its obstacle before")
     layout: str = Field("", description="a layout as sim/layout tells it, taken instead of one drawn; empty = draw")
+    real_time_factor: float = Field(
+        1.0, gt=0.0, le=1.0, description="pace of the arm's time, protocol included; below 1 nodes must use /clock"
+    )
     state_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of sim/state, what the camera node draws")
 
 
@@ -46,13 +53,16 @@ class ProtocolArmBody:
         self._node, self._settings = node, settings
         given = settings.layout
         self._layout = layout_of(given) if given else draw_layout(settings.scene, settings.seed, settings.target)
+        self._simulates_time = bool(node.get_parameter("use_sim_time").value)
+        self._clock = node.publisher(topics.CLOCK)
         self._states = node.publisher(topics.SIM_STATE)
         self._layouts = node.publisher(topics.SIM_LAYOUT)
 
     def start(self) -> None:
         self._steps, self._newest = 0, np.zeros(0)
         self._every = round(1 / (self._settings.state_hz * PERIOD_S))
-        self._arm = ProtocolArm(self._layout, port=ROBOT_PORT, watch=self._watch, failed=self._node.fail)
+        pace = self._settings.real_time_factor
+        self._arm = ProtocolArm(self._layout, port=ROBOT_PORT, watch=self._watch, failed=self._node.fail, pace=pace)
         self._arm.start()
         self._layouts.publish(String(data=layout_text(self._layout)))
         self._node.every_monotonic(1.0 / self._settings.state_hz, self._tell)
@@ -75,13 +85,16 @@ class ProtocolArmBody:
         pass
 
     def _watch(self, world: World) -> None:
-        """In the physics thread: only copy."""
+        """In the physics thread: only what is quick."""
         self._steps += 1
+        if self._steps % STEPS_PER_TICK == 0:
+            self._clock.publish(Clock(clock=time_message(world.stamp_s)))
         if self._steps % self._every == 0:
             self._newest = self._stamped(world.full_state())
 
     def _stamped(self, state: FloatArray) -> FloatArray:
-        state[0] = self._node.now_s()  # mjSTATE_INTEGRATION begins with the time
+        if not self._simulates_time:
+            state[0] = self._node.now_s()  # mjSTATE_INTEGRATION begins with the time
         return state
 
     def _tell(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 
 import mujoco
@@ -24,15 +25,18 @@ from vls_steering.sim.model import GRIPPER_ACTUATOR, arm_joint_addresses
 from vls_steering.sim.world import GRIPPER_SPEED_M_S, World
 
 try:
+    from franka_sim import mujoco_franka_sim
     from franka_sim.control_modes import ControlMode
     from franka_sim.franka_sim_server import FrankaSimServer
     from franka_sim.gripper.physics import FrankaHandPhysics
     from franka_sim.mujoco_franka_sim import ARM_POSITION_KD, ARM_POSITION_KP, MujocoFrankaSim
+    from franka_sim.server import motion_session, state_stream
     from franka_sim.sim_common import FR3_FORCE_LIMITS
 except ImportError as error:
     raise MissingExtra("franka-sim, the arm that speaks libfranka's protocol", "sim") from error
 
 PERIOD_S = 0.001
+HAND_SETTLES_S = 4.0
 ROBOT_PORT = 1337
 LOOPBACK = "127.0.0.1"
 # The arm's own position loop is explicit in time: more damping than half of inertia over period makes a wrist of
@@ -111,6 +115,28 @@ class WorldArm(MujocoFrankaSim):
         self._watch(self.world)
 
 
+class _SlowedTime:
+    """The module `time`, with the two functions that pace franka-sim's loops at another pace."""
+
+    def __init__(self, pace: float) -> None:
+        self._pace = pace
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(time, name)
+
+    def perf_counter(self) -> float:
+        return time.perf_counter() * self._pace
+
+    def sleep(self, duration_s: float) -> None:
+        time.sleep(duration_s / self._pace)
+
+
+def _slow_down(pace: float) -> None:
+    """In this whole process: the server's loops take the time from their modules and offer no other way in."""
+    for module in (mujoco_franka_sim, state_stream, motion_session):
+        module.time = _SlowedTime(pace)
+
+
 class StubbornHand(FrankaHandPhysics):
     """The world's hand, which can be told to refuse its commands as a jammed one does."""
 
@@ -139,10 +165,17 @@ class ProtocolArm:
         port: int = ROBOT_PORT,
         watch: Callable[[World], None] = lambda _world: None,
         failed: Callable[[BaseException], None] = lambda _error: None,
+        pace: float = 1.0,
     ) -> None:
-        """`failed` hears from the server's thread why it ended by itself."""
+        """`failed` hears from the server's thread why it ended by itself.
+
+        `pace` below 1 slows the arm's time down, protocol and physics alike, for a machine that cannot keep up with
+        everything around it; clients are paced by the arm's states and notice nothing.
+        """
+        if pace != 1.0:
+            _slow_down(pace)
         self.arm = WorldArm(layout, watch)
-        self.hand = StubbornHand(self.arm)
+        self.hand = StubbornHand(self.arm, settle_timeout=HAND_SETTLES_S / pace)
         self._failed = failed
         self._server = FrankaSimServer(
             host=host,
