@@ -7,8 +7,7 @@ import importlib.util
 import sys
 import types
 from pathlib import Path
-from typing import get_args
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml

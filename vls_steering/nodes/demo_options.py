@@ -100,7 +100,8 @@ def write_parameters(options: DemoOptions, layout: SceneLayout, pace: float, fol
     shipped = parse_settings(Deployment, values, "vls demo")
     parameters = load_yaml(shipped.parameter_file)
     _set(parameters, "sim_bridge", {"layout": layout_text(layout), "real_time_factor": round(pace, 3)})
-    _set(parameters, "protocol_arm", {"layout": layout_text(layout), "real_time_factor": round(PROTOCOL_PACE * pace, 3)})
+    slowed = round(PROTOCOL_PACE * pace, 3)
+    _set(parameters, "protocol_arm", {"layout": layout_text(layout), "real_time_factor": slowed})
     _set(parameters, "policy", {"policy": str(options.policy_file)})
     _set(parameters, "vlm", {"replay_file": str(Path(options.replay).resolve())} if options.replay else {})
     served = {"base_url": options.base_url, "model": options.model}
