@@ -69,8 +69,20 @@ def section(path: Path, report: Report) -> str:
         f"torch {machine['torch']}."),
         "",
     ]  # fmt: skip
-    body = suite_tables(report) if "totals" in report else table(report["rows"])
-    return "\n".join([*lines, *body, ""])
+    if "totals" in report:
+        return "\n".join([*lines, *suite_tables(report), "", *rates(config), ""])
+    if "tick_ms_p50" in report["rows"][0]:
+        lines += [f"By version {report['version']}, whose ticks are by the wall clock.", ""]
+    return "\n".join([*lines, *table(report["rows"]), ""])
+
+
+def rates(config: Report) -> list[str]:
+    """How often each method plans, where they differ."""
+    every_s: Mapping[str, float] = config.get("plan_every_s", {})
+    if len(set(every_s.values())) < 2:
+        return []
+    listed = ", ".join(f"{method} {seconds:g} s" for method, seconds in every_s.items())
+    return [f"From one plan to the next, unless planning takes longer: {listed}."]
 
 
 def command(path: Path, report: Report) -> str:
@@ -84,7 +96,8 @@ def command(path: Path, report: Report) -> str:
     if "methods" in config:
         words.append(f"--methods {','.join(config['methods'])} --jobs {config['jobs']}")
     if config.get("clock", "paused") != "paused":
-        words.append(f"--clock {config['clock'].split()[0]}")
+        name, *scaled = config["clock"].split(" at ")
+        words.append(f"--clock {name}" + (f" --time-scale {scaled[0].split()[0]}" if scaled else ""))
     if config.get("perception") == "privileged":
         words.append("--privileged")
     return " ".join([*words, f"--out docs/results/{path.name}"])
