@@ -18,15 +18,18 @@ class Bounds:
     trust_m: float
     scale_m: Tensor  # (H, 1) m, of one normalised unit of position
 
-    def share(self, shift: Tensor, sigma: Tensor) -> Tensor:
-        """Share (K,) in [0, 1] of the shift (K, H, A) that both let through; `sigma` (K,)."""
-        by_noise = self.clip_sigma * sigma / _reach(shift).clamp_min(_TINY)
-        by_metres = self.trust_m / self.metres(shift).clamp_min(_TINY)
-        return torch.minimum(by_noise, by_metres).clamp(max=1.0)
-
     def within(self, shift: Tensor, sigma: Tensor) -> Tensor:
-        """The part of the shift (K, H, A) that both let through."""
-        return self.share(shift, sigma)[:, None, None] * shift
+        """The part of the shift (K, H, A) that both let through; `sigma` (K,).
+
+        Position and gripper are bounded apart: a hand with a long way to go could never close its fingers otherwise.
+        """
+        path, gripper = shift[..., :3], shift[..., 3:]
+        noise = self.clip_sigma * sigma
+        by_noise = noise / _reach(path).clamp_min(_TINY)
+        by_metres = self.trust_m / self.metres(shift).clamp_min(_TINY)
+        path_share = torch.minimum(by_noise, by_metres).clamp(max=1.0)
+        gripper_share = (noise / _reach(gripper).clamp_min(_TINY)).clamp(max=1.0)
+        return torch.cat([path_share[:, None, None] * path, gripper_share[:, None, None] * gripper], dim=-1)
 
     def metres(self, shift: Tensor) -> Tensor:
         """Largest displacement of a step, (K,) m."""
