@@ -2,8 +2,8 @@
 
 Set-points stream to the controller's topic, each as a trajectory of one point a moment ahead; the controller must
 interpolate from its desired state and accept a velocity at the trajectory's end (docs/franka.md).  Command is taken by
-a goal to its action that asks it to stay where it is: unlike the topic, an action tells why it is refused, and unlike
-it again, whoever sends another goal preempts ours visibly.
+a goal to its action that asks it to stay where it is: unlike the topic, an action tells why it is refused.  The stream
+then preempts that goal.
 """
 
 from __future__ import annotations

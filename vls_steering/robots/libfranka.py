@@ -25,6 +25,7 @@ from vls_steering.robots.hand import Hand, HandSettings
 from vls_steering.safety.reasons import ReasonCode
 
 MEASURE_S = 0.004
+LOST_AFTER_S = 0.2
 REST_RAD_S, REST_WITHIN_S = 0.02, 5.0
 # Our own limits and watchdogs bound the motion; franka-rs counts this from where the motion started.
 ANYWHERE_RAD = 6.0
@@ -231,18 +232,25 @@ class LibfrankaRobot:
 
     def _read(self) -> Any:
         with self._switching, _franka_errors("the arm cannot be read"):
+            if self._robot is None:
+                raise VlsError("the connection is lost", "Recover again")
             return self._robot.read_once()
 
     # The measuring thread --------------------------------------------------------------------------------------------
 
     def _measure(self) -> None:
         robot_time_s = -1.0
+        failing_since_s: float | None = None
         while not self._ending.wait(MEASURE_S):
             try:
                 read = self._newest()
             except _franka().FrankaError as error:
-                self._lost(str(error))
+                # A read that crosses the end of a motion may fail once.
+                failing_since_s = failing_since_s or time.monotonic()
+                if time.monotonic() - failing_since_s > LOST_AFTER_S:
+                    self._lost(str(error))
                 continue
+            failing_since_s = None
             if read is None or read.time == robot_time_s:
                 continue
             robot_time_s = read.time
@@ -282,7 +290,8 @@ class LibfrankaRobot:
         self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, text)
 
     def _lost(self, text: str) -> None:
-        self._robot = None
+        with self._switching:
+            self._robot = None
         self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, f"the connection is lost: {text}")
 
     def _measured(self, read: Any) -> RobotState:

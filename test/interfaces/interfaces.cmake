@@ -1,0 +1,13 @@
+# Generates the interfaces of the package that includes this; ../nodes/franka_ros2.py builds them for the tests.
+find_package(ament_cmake REQUIRED)
+find_package(rosidl_default_generators REQUIRED)
+set(dependencies builtin_interfaces lifecycle_msgs std_msgs trajectory_msgs)
+foreach(dependency IN LISTS dependencies)
+  find_package(${dependency} REQUIRED)
+endforeach()
+file(GLOB interfaces RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}" "msg/*.msg" "srv/*.srv" "action/*.action")
+rosidl_generate_interfaces(${PROJECT_NAME} ${interfaces} DEPENDENCIES ${dependencies})
+include("${CMAKE_CURRENT_LIST_DIR}/../../cmake/interface_targets.cmake")
+drop_missing_include_directories()
+keep_environment_out_of_export(${PROJECT_NAME}__rosidl_generator_py)
+ament_package()

@@ -1,0 +1,94 @@
+"""The hand beside the control loop: newest wish first, nothing moved by arming, refusals told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vls_steering.core.types import GRIPPER_OPEN_M
+from vls_steering.robots.hand import Hand, HandSettings
+
+
+@dataclass
+class Read:
+    width: float
+    is_grasped: bool = False
+
+
+class FakeGripper:
+    def __init__(self) -> None:
+        self.commands: list[str] = []
+        self.free = threading.Event()
+        self.free.set()
+        self.answer: bool | Exception = True
+
+    def grasp(self, *_: float) -> bool:
+        return self._do("grasp")
+
+    def move(self, *_: float) -> bool:
+        return self._do("move")
+
+    def read_once(self) -> Read:
+        time.sleep(0.001)
+        return Read(GRIPPER_OPEN_M)
+
+    def _do(self, what: str) -> bool:
+        self.commands.append(what)
+        self.free.wait(10.0)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def until(condition: Callable[[], object]) -> None:
+    give_up_s = time.monotonic() + 10.0
+    while not condition():
+        assert time.monotonic() < give_up_s
+        time.sleep(0.001)
+
+
+def made(gripper: FakeGripper) -> Hand:
+    hand = Hand(gripper, HandSettings())
+    until(lambda: hand.state is not None)
+    return hand
+
+
+def test_the_width_that_the_hand_has_is_not_commanded() -> None:
+    gripper = FakeGripper()
+    hand = made(gripper)
+    hand.wish(GRIPPER_OPEN_M)
+    hand.wish(0.0)
+    until(lambda: gripper.commands)
+    assert gripper.commands == ["grasp"]
+    hand.close()
+
+
+def test_a_wish_that_is_replaced_before_the_hand_is_free_is_never_commanded() -> None:
+    gripper = FakeGripper()
+    gripper.free.clear()
+    hand = made(gripper)
+    hand.wish(0.0)
+    until(lambda: gripper.commands)
+    for width_m in (GRIPPER_OPEN_M, 0.0, GRIPPER_OPEN_M, 0.0, GRIPPER_OPEN_M):
+        hand.wish(width_m)
+    gripper.free.set()
+    until(lambda: len(gripper.commands) == 2)
+    hand.close()
+    assert gripper.commands == ["grasp", "move"]
+
+
+def test_a_grasp_that_finds_nothing_is_no_failure_and_a_refusal_is_one() -> None:
+    gripper = FakeGripper()
+    gripper.answer = False
+    hand = made(gripper)
+    hand.wish(0.0)
+    until(lambda: gripper.commands)
+    hand.wish(GRIPPER_OPEN_M)
+    until(lambda: hand.failure)
+    assert hand.failure == "the hand did not open"
+    gripper.answer = RuntimeError("jammed")
+    hand.wish(0.0)
+    until(lambda: "jammed" in hand.failure)
+    hand.close()

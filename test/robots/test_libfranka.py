@@ -1,0 +1,142 @@
+"""The back end over libfranka's protocol, against the protocol arm with enforcement on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+pytest.importorskip("franka")
+pytest.importorskip("franka_sim")
+
+from vls_steering.core.errors import VlsError
+from vls_steering.core.types import GRIPPER_OPEN_M, RobotState, SetPoint
+from vls_steering.robots.kinematics import ArmKinematics
+from vls_steering.robots.libfranka import LibfrankaRobot, LibfrankaSettings
+from vls_steering.safety import ReasonCode
+from vls_steering.sim.protocol_arm import ProtocolArm
+from vls_steering.sim.scenes import draw_layout
+
+PATIENCE_S = 20.0
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    give_up_s = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up_s, f"{what} did not happen"
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def arm() -> Iterator[ProtocolArm]:
+    with ProtocolArm(draw_layout("play", 3)) as one:
+        yield one
+
+
+@pytest.fixture
+def robot(arm: ProtocolArm) -> Iterator[LibfrankaRobot]:
+    arm.hand.refuses = False
+    settings = LibfrankaSettings(host="127.0.0.1", watchdog_s=1.0, connect_timeout_s=PATIENCE_S)
+    one = LibfrankaRobot(settings, ArmKinematics().tcp_pose, time.monotonic)
+    one.start()
+    until(lambda: one.state() is not None, "a joint state")
+    yield one
+    one.stop()
+
+
+def state_of(robot: LibfrankaRobot) -> RobotState:
+    state = robot.state()
+    assert state is not None
+    return state
+
+
+def send(robot: LibfrankaRobot, joints: np.ndarray, width_m: float = GRIPPER_OPEN_M) -> bool:
+    return robot.send(SetPoint(time.monotonic(), joints, np.zeros(7), width_m))
+
+
+def hold(robot: LibfrankaRobot, joints: np.ndarray, condition: Callable[[], object], what: str) -> None:
+    """Keep the set-points coming until it is so."""
+
+    def fed() -> object:
+        send(robot, joints)
+        return condition()
+
+    until(fed, what)
+
+
+def recover(robot: LibfrankaRobot) -> None:
+    for step in robot.recovery():
+        step.run()
+
+
+def test_nothing_is_sent_to_an_arm_that_nobody_took_command_of(robot: LibfrankaRobot) -> None:
+    assert not send(robot, state_of(robot).joint_positions)
+
+
+def test_the_arm_goes_where_it_is_sent(robot: LibfrankaRobot) -> None:
+    home = np.array(state_of(robot).joint_positions)
+    robot.engage()
+    for share in np.linspace(0.0, 1.0, 100):
+        assert send(robot, home + 0.1 * share**2 * (3 - 2 * share) * np.eye(7)[0])
+        time.sleep(0.01)
+    goal = home + 0.1 * np.eye(7)[0]
+    hold(robot, goal, lambda: abs(state_of(robot).joint_positions - goal).max() < 0.02, "arrival")
+    assert robot.objection() is None
+
+
+def test_set_points_that_stop_coming_end_the_motion_and_recovery_brings_it_back(robot: LibfrankaRobot) -> None:
+    robot.engage()
+    until(lambda: robot.objection() is not None, "the watchdog")
+    objection = robot.objection()
+    assert objection is not None
+    assert objection.reason is ReasonCode.CONTROL_STALLED
+    assert not send(robot, state_of(robot).joint_positions)
+    with pytest.raises(VlsError, match="recover"):
+        robot.engage()
+    recover(robot)
+    robot.engage()
+    assert robot.objection() is None
+    assert send(robot, state_of(robot).joint_positions)
+
+
+def test_a_reflex_is_told_by_its_own_name(robot: LibfrankaRobot, arm: ProtocolArm) -> None:
+    home = np.array(state_of(robot).joint_positions)
+    robot.engage()
+    arm.arm.push(np.array([85.0, 0, 0, 0, 0, 0, 0]))
+    try:
+        hold(robot, home, lambda: robot.objection() is not None, "a reflex")
+    finally:
+        arm.arm.push(np.zeros(7))
+    objection = robot.objection()
+    assert objection is not None
+    assert (objection.reason, objection.text) == (ReasonCode.ROBOT_FAULT, "joint_velocity_violation")
+    recover(robot)
+    assert robot.objection() is None
+
+
+def test_a_hand_that_refuses_is_told_from_one_that_finds_nothing(robot: LibfrankaRobot, arm: ProtocolArm) -> None:
+    home = np.array(state_of(robot).joint_positions)
+    robot.engage()
+    send(robot, home, GRIPPER_OPEN_M)
+
+    def closed() -> bool:
+        send(robot, home, 0.0)
+        return state_of(robot).gripper_width_m < 0.01
+
+    until(closed, "a closed hand")
+    assert robot.objection() is None
+    arm.hand.refuses = True
+    hold(robot, home, lambda: robot.objection() is not None, "a refusal")
+    objection = robot.objection()
+    assert objection is not None
+    assert objection.reason is ReasonCode.GRIPPER_FAILED
+
+
+def test_a_control_box_that_does_not_answer_is_no_endless_wait() -> None:
+    nobody = LibfrankaRobot(
+        LibfrankaSettings(host="127.0.0.9", connect_timeout_s=2.0), ArmKinematics().tcp_pose, time.monotonic
+    )
+    with pytest.raises(VlsError, match=r"127\.0\.0\.9"):
+        nobody.start()
