@@ -1,0 +1,274 @@
+"""The ros2_control back end against a node with franka_ros2's interfaces: run as a process that can import them.
+
+Prints one JSON object: scene -> "" or what went wrong.  `test_ros2_control.py` starts it and reads that.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from control_msgs.action import FollowJointTrajectory
+from controller_manager_msgs.srv import SetHardwareComponentState, SwitchController
+from franka_msgs.action import ErrorRecovery, Grasp, Move
+from franka_msgs.msg import FrankaRobotState
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from vls_steering.core.errors import VlsError
+from vls_steering.core.types import ARM_JOINTS, GRIPPER_OPEN_M, SetPoint
+from vls_steering.nodes.ros2_control import Ros2ControlRobot, Ros2ControlSettings
+from vls_steering.robots.kinematics import NOMINAL_POSTURE
+from vls_steering.safety import ReasonCode
+
+HOME = np.array(NOMINAL_POSTURE)
+REFLEX, IDLE = 4, 1
+JTC = "fr3_arm_controller"
+
+
+class StandIn:
+    """franka_ros2 as far as the back end sees it; `wants` says what it is to refuse, abort or find."""
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
+        self.wants: set[str] = set()
+        self.trajectories: list[JointTrajectory] = []
+        self.recovered: list[str] = []
+        self.mode = IDLE
+        self._joints = node.create_publisher(JointState, "franka/joint_states", qos_profile_sensor_data)
+        self._states = node.create_publisher(FrankaRobotState, "franka_robot_state_broadcaster/robot_state", 1)
+        node.create_subscription(JointTrajectory, f"{JTC}/joint_trajectory", self._streamed, 10)
+        self._goal: Any = None
+        for kind, name, execute in (
+            (FollowJointTrajectory, f"{JTC}/follow_joint_trajectory", self._follow),
+            (Grasp, "franka_gripper/grasp", self._grasp),
+            (Move, "franka_gripper/move", self._move),
+            (ErrorRecovery, "action_server/error_recovery", self._recover),
+        ):
+            ActionServer(
+                node, kind, name, execute, goal_callback=self._judge, cancel_callback=lambda _: CancelResponse.ACCEPT
+            )
+        node.create_service(SwitchController, "controller_manager/switch_controller", self._switch)
+        node.create_service(
+            SetHardwareComponentState, "controller_manager/set_hardware_component_state", self._activate
+        )
+        node.create_timer(0.01, self._tell)
+
+    def _tell(self) -> None:
+        message = JointState(name=list(ARM_JOINTS), position=HOME.tolist(), velocity=[0.0] * 7)
+        message.header.stamp = self.node.get_clock().now().to_msg()
+        self._joints.publish(message)
+        state = FrankaRobotState(robot_mode=self.mode)
+        state.current_errors.cartesian_reflex = self.mode == REFLEX
+        self._states.publish(state)
+
+    def _judge(self, _goal: Any) -> GoalResponse:
+        return GoalResponse.REJECT if "refuse" in self.wants else GoalResponse.ACCEPT
+
+    def _streamed(self, message: JointTrajectory) -> None:
+        """As the controller does: a trajectory on the topic preempts the goal in force."""
+        self.trajectories.append(message)
+        if self._goal is not None and not self._goal.done():
+            self._goal.set_result("preempted")
+
+    async def _follow(self, handle: Any) -> FollowJointTrajectory.Result:
+        result = FollowJointTrajectory.Result()
+        if "abort" in self.wants:
+            result.error_code, result.error_string = result.PATH_TOLERANCE_VIOLATED, "joint 4 left its tolerance"
+            handle.abort()
+            return result
+        self._goal = rclpy.task.Future()
+        await self._goal
+        handle.abort() if "gives up" in self.wants else handle.succeed()
+        return result
+
+    def _grasp(self, handle: Any) -> Grasp.Result:
+        handle.succeed()
+        return Grasp.Result(success="object" in self.wants)
+
+    def _move(self, handle: Any) -> Move.Result:
+        handle.succeed()
+        return Move.Result(success="jam" not in self.wants, error="jammed" if "jam" in self.wants else "")
+
+    def _recover(self, handle: Any) -> ErrorRecovery.Result:
+        self.recovered.append("clear")
+        self.mode = IDLE
+        handle.succeed()
+        return ErrorRecovery.Result()
+
+    def _switch(self, request: Any, response: Any) -> Any:
+        self.recovered.append("activate" if request.activate_controllers else "deactivate")
+        response.ok = "stuck controller" not in self.wants
+        return response
+
+    def _activate(self, request: Any, response: Any) -> Any:
+        self.recovered.append(f"hardware {request.target_state.label}")
+        response.ok = True
+        return response
+
+
+class Scene:
+    """Back end and stand-in in one process, spun on a thread."""
+
+    def __init__(self) -> None:
+        from vls_steering.core.config import Settings
+        from vls_steering.nodes.base import NodeDefinition, RoomNode
+
+        class Nothing:
+            def __init__(self, *_: object) -> None: ...
+            def start(self) -> None: ...
+            def stop(self) -> None: ...
+            def tear_down(self) -> None: ...
+
+        self.node = RoomNode(NodeDefinition("back_end", Settings, Nothing))
+        self.other = rclpy.create_node("franka_ros2")
+        self.arm = StandIn(self.other)
+        self.robot = Ros2ControlRobot(self.node, Ros2ControlSettings(answer_timeout_s=10.0))
+        self.robot.start()
+        self._spinner = SingleThreadedExecutor()
+        self._spinner.add_node(self.node)
+        self._spinner.add_node(self.other)
+        self._thread = threading.Thread(target=self._spinner.spin, daemon=True)
+        self._thread.start()
+        self.until(lambda: self.robot.state() is not None, "a joint state (best effort)")
+        self.until(lambda: self.robot._stay.server_is_ready() and self.robot._grasp.server_is_ready(), "the actions")
+
+    def close(self) -> None:
+        self._spinner.shutdown()
+        self._thread.join(5.0)
+        self.node.destroy_node()
+        self.other.destroy_node()
+
+    def until(self, condition: Callable[[], object], what: str, keep_sending: bool = False) -> None:
+        give_up_s = time.monotonic() + 15.0
+        while not condition():
+            assert time.monotonic() < give_up_s, f"{what} did not happen"
+            if keep_sending:
+                self.send()
+            time.sleep(0.01)
+
+    def send(self, width_m: float = GRIPPER_OPEN_M) -> bool:
+        return self.robot.send(SetPoint(0.0, HOME, np.zeros(7), width_m))
+
+    def objects(self, reason: ReasonCode, words: str) -> None:
+        self.until(lambda: self.robot.objection() is not None, f"an objection about {words!r}", keep_sending=True)
+        objection = self.robot.objection()
+        assert objection is not None
+        assert objection.reason is reason, objection
+        assert words in objection.text, objection
+        assert not self.send(), "nothing may be sent after an objection"
+
+
+def streams_points_to_the_controller(s: Scene) -> None:
+    assert not s.send(), "nothing is sent before engaging"
+    s.robot.engage()
+    s.until(lambda: s.arm.trajectories, "a trajectory", keep_sending=True)
+    trajectory = s.arm.trajectories[0]
+    assert list(trajectory.joint_names) == list(ARM_JOINTS)
+    assert len(trajectory.points) == 1
+    assert trajectory.points[0].time_from_start.nanosec == 20_000_000
+
+
+def its_own_stream_preempting_its_own_goal_is_no_objection(s: Scene) -> None:
+    s.robot.engage()
+    s.until(lambda: s.arm._goal is not None, "the goal")
+    s.until(lambda: s.arm._goal.done(), "the preemption", keep_sending=True)
+    time.sleep(0.2)
+    assert s.robot.objection() is None
+
+
+def a_refused_goal_is_an_objection(s: Scene) -> None:
+    s.arm.wants = {"refuse"}
+    s.robot.engage()
+    s.objects(ReasonCode.ROBOT_FAULT, "refused")
+
+
+def a_controller_that_aborts_says_why(s: Scene) -> None:
+    s.arm.wants = {"abort"}
+    s.robot.engage()
+    s.objects(ReasonCode.ROBOT_FAULT, "joint 4 left its tolerance")
+
+
+def a_grasp_that_finds_something_holds_and_one_that_does_not_is_no_failure(s: Scene) -> None:
+    s.robot.engage()
+    s.send()
+    s.send(0.0)
+    time.sleep(0.3)
+    assert s.robot.objection() is None
+    assert not s.robot._holds
+    s.arm.wants = {"object"}
+    s.send(GRIPPER_OPEN_M)
+    s.send(0.0)
+    s.until(lambda: s.robot._holds, "a held object")
+
+
+def a_hand_that_refuses_is_an_objection(s: Scene) -> None:
+    s.robot.engage()
+    s.until(lambda: s.arm._goal is not None, "the goal")
+    s.arm.wants = {"refuse"}
+    s.send()
+    s.send(0.0)
+    s.until(lambda: s.robot.objection() is not None, "an objection")
+    assert s.robot.objection().reason is ReasonCode.GRIPPER_FAILED  # type: ignore[union-attr]
+
+
+def a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs(s: Scene) -> None:
+    s.robot.engage()
+    s.arm.mode = REFLEX
+    s.objects(ReasonCode.ROBOT_FAULT, "cartesian_reflex")
+    for step in s.robot.recovery():
+        step.run()
+    assert s.arm.recovered == ["deactivate", "clear", "hardware active", "activate"], s.arm.recovered
+    s.until(lambda: s.robot._mode == IDLE, "the idle mode")
+    s.robot.engage()
+    assert s.robot.objection() is None
+
+
+def a_controller_that_cannot_be_switched_fails_its_step(s: Scene) -> None:
+    s.arm.wants = {"stuck controller"}
+    with pytest.raises(VlsError, match="refused"):
+        s.robot.recovery()[1].run()
+
+
+SCENES = (
+    streams_points_to_the_controller,
+    its_own_stream_preempting_its_own_goal_is_no_objection,
+    a_refused_goal_is_an_objection,
+    a_controller_that_aborts_says_why,
+    a_grasp_that_finds_something_holds_and_one_that_does_not_is_no_failure,
+    a_hand_that_refuses_is_an_objection,
+    a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs,
+    a_controller_that_cannot_be_switched_fails_its_step,
+)
+
+
+def main() -> int:
+    outcomes = {}
+    for scene in SCENES:
+        rclpy.init()
+        stage = Scene()
+        try:
+            scene(stage)
+            outcomes[scene.__name__] = ""
+        except Exception:  # noqa: BLE001 - the outcome is told to whoever started this process
+            outcomes[scene.__name__] = traceback.format_exc()
+        finally:
+            stage.close()
+            rclpy.shutdown()
+    print(json.dumps(outcomes))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
