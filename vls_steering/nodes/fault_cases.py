@@ -110,7 +110,7 @@ FAULTS: tuple[Fault, ...] = (
     _soft("jumping chunks", "jumping", ReasonCode.START_GAP, ReasonCode.WORKSPACE),
     _soft("chunks that are not numbers", "nan", ReasonCode.MALFORMED, in_ci=True),
     _soft("empty chunks", "empty", ReasonCode.MALFORMED),
-    _soft("chunks of 20,000 steps", "huge", ReasonCode.BAD_HORIZON),
+    _soft("chunks of 2,000 steps", "huge", ReasonCode.BAD_HORIZON),
     Fault("reordered chunks", _does("reordered"), (TRACKING,), (ReasonCode.OUT_OF_ORDER,), 2.0, goes_on=True),
     Fault("duplicated chunks", _does("duplicated"), (TRACKING,), (ReasonCode.DUPLICATE_CHUNK,), 2.0, goes_on=True),
     Fault("pictures stop (camera or perception dead)", _does("blind"), (HOLDING,), (ReasonCode.STREAM_SILENT,), 3.5),

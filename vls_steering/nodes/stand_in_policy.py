@@ -30,6 +30,7 @@ DO = Topic("stand_in/do", String, LATCHED)
 PERIOD_S, STEP_S, STEPS = 0.05, 0.05, 24
 MIDDLE_M, REACH_M = np.array([0.45, 0.0, 0.32]), np.array([0.08, 0.16, 0.08])
 FASTEST_HZ = 0.25
+FLOOD = 2  # chunks a millisecond, or as many as this process can
 FRESH_S = 0.5  # a plan whose last chunk is older starts again from where the arm is
 
 
@@ -127,8 +128,9 @@ class StandInPolicy:
         self._last = message
 
     def _flood(self) -> None:
-        if self._misdeed == "flood" and self._wander is not None:
-            self._chunks.publish(chunk_message(self._chunk(self._now_s())))
+        if self._misdeed == "flood" and self._last is not None:
+            for _ in range(FLOOD):
+                self._chunks.publish(self._last)
 
     def _chunk(self, now_s: float) -> ActionChunk:
         assert self._wander is not None
@@ -148,8 +150,9 @@ def _shifted(message: ActionChunkMessage, shift_s: float) -> ActionChunkMessage:
 
 
 def _jumped(message: ActionChunkMessage) -> ActionChunkMessage:
+    aside_m = 0.3 if message.poses[0].position.y < 0 else -0.3
     for pose in message.poses:
-        pose.position.y += 0.3 if pose.position.y < 0 else -0.3
+        pose.position.y += aside_m
     return message
 
 
@@ -159,7 +162,7 @@ def _not_a_number(message: ActionChunkMessage) -> ActionChunkMessage:
 
 
 def _long(message: ActionChunkMessage) -> ActionChunkMessage:
-    count = 20_000
+    count = 2_000
     message.times_from_stamp_s = (0.05 * np.arange(1, count + 1)).tolist()
     message.poses = [message.poses[0]] * count
     message.gripper_widths_m = [0.08] * count
