@@ -11,9 +11,11 @@ import pytest
 pytest.importorskip("rclpy")
 
 from nodes.stage import Stage
+from rclpy.action import ActionClient
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
+from vls_steering.action import RecoverAndArm
 from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, RobotState
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
@@ -231,3 +233,62 @@ def test_leaving_the_active_state_in_motion_ends_at_rest_and_says_so(arm: Callab
     one.spin(0.2)
     assert one.speed == 0.0
     assert one.status.state == SafetyStatus.STATE_HOLDING
+
+
+def recover(one: Arm, arm: bool = True) -> RecoverAndArm.Result:
+    client = ActionClient(one.other, RecoverAndArm, topics.RECOVER_ACTION)
+    one.until(client.server_is_ready, what="the action")
+    sent = client.send_goal_async(RecoverAndArm.Goal(arm=arm))
+    one.until(sent.done, what="an answer")
+    result = sent.result().get_result_async()
+    one.until(result.done, what="a result")
+    client.destroy()
+    return result.result().result
+
+
+def test_recovery_arms_after_a_latched_stop(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    one.move()
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=True))
+    one.until_state(SafetyStatus.STATE_FAULT, ReasonCode.EMERGENCY_STOP)
+    refused = recover(one)
+    assert (refused.success, refused.reason_code) == (False, ReasonCode.EMERGENCY_STOP)
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=False))
+    one.advance(2)
+    done = recover(one)
+    assert done.success, done.message
+    assert list(done.done) == ["arm"]
+    one.move()
+
+
+def test_recovery_without_arming_leaves_the_arm_unarmed(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.advance(2)
+    assert recover(one, arm=False).success
+    one.advance()
+    one.until(lambda: one.status.state == SafetyStatus.STATE_UNARMED)
+    assert not one.heard[topics.SET_POINT.name]
+
+
+def test_a_second_publisher_of_chunks_stops_the_arm(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    one.move()
+    topic = topics.ACTION_CHUNK
+    intruder = one.other.create_publisher(topic.type, topic.name, topic.quality)
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.SECOND_PUBLISHER)
+    assert not one.arm().success
+    one.other.destroy_publisher(intruder)
+    one.until(lambda: one.other.count_publishers(topic.name) == 1, what="one publisher")
+    assert one.arm().success
+
+
+def test_a_malformed_chunk_is_counted_with_its_reason(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    one.publish(topics.ACTION_CHUNK, topics.ACTION_CHUNK.type())
+    one.until(lambda: "last malformed chunk" in one.node.facts)
+    one.advance(10)
+    one.until(lambda: one.status.last_reason_code == ReasonCode.MALFORMED)
+    assert one.status.chunks_rejected == 1

@@ -106,7 +106,8 @@ class ExecutorBody:
         node = self._node
         self._robot.start()
         node.subscribe(topics.ACTION_CHUNK, self._receive_chunk)
-        node.subscribe(topics.KEYPOINTS, self._hear_keypoints)
+        if self._settings.keypoints_timeout_s > 0:
+            node.subscribe(topics.KEYPOINTS, self._hear_keypoints)
         node.subscribe(topics.ESTOP, lambda message: self._switch_emergency("topic", message))
         node.serve_trigger(topics.ARM_SERVICE, self._arm)
         node.serve_trigger(topics.HOLD_SERVICE, self._hold)
