@@ -28,7 +28,7 @@ from vls_steering.safety.watchdog import Watchdog
 _MOVING = (ExecutorState.TRACKING, ExecutorState.STOPPING)
 _SILENT = (ExecutorState.UNARMED, ExecutorState.RECOVERING)  # nothing is sent
 # Of the Cartesian limits: what is left is for samples between those looked at, and for catching up.
-_JOIN_SHARE, _STOP_SHARE = 0.9, 1.0
+_JOIN_SHARE, _STOP_SHARE = 0.9, 0.97
 
 
 class NotArmed(VlsError):

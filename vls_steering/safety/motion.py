@@ -34,7 +34,9 @@ from vls_steering.safety.settings import ExecutorSettings
 _LOOKAHEAD_PERIODS = 3
 _LOOKAHEAD_S = 0.01
 _LONGEST_REACH_S = 0.5
-_STOP_SAMPLES = np.array([0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0])
+# Within a period of 10 ms the jerk in use can raise an acceleration by as much as the limit, and lower it again.
+_PERIOD_SAMPLES = np.array([0.0, 0.25, 0.5, 0.75])
+_STOP_SAMPLES = np.array([0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0])
 _STOP_ATTEMPTS = 3
 _GENTLER = 0.9  # than computed: the hardest sample may lie between those looked at
 # ruckig refuses a velocity limit of zero; the verified stop enforces the true bound.
@@ -65,12 +67,12 @@ class _Stop:
         self._elapsed_s += duration_s
         return MotionState(*(np.array(row) for row in self._trajectory.at_time(self._elapsed_s)))
 
-    def path_from(self, state: MotionState, period_s: float) -> JointPath:
-        """The period that leads here from `state`, then the whole manoeuvre as a few samples, its end included."""
+    def path_after(self, period: Trajectory, period_s: float) -> JointPath:
+        """The period that leads here, then the whole manoeuvre, as a few samples each, both ends included."""
+        before = _PERIOD_SAMPLES * period_s
         times = _STOP_SAMPLES * self._trajectory.duration
-        before = (state.positions, state.velocities, state.accelerations)
-        rows = np.array([before, *map(self._trajectory.at_time, times)])
-        return JointPath(np.concatenate([[-period_s], times]), rows[:, 0], rows[:, 1], rows[:, 2])
+        rows = np.array([*map(period.at_time, before), *map(self._trajectory.at_time, times)])
+        return JointPath(np.concatenate([before - period_s, times]), rows[:, 0], rows[:, 1], rows[:, 2])
 
 
 class Motion:
@@ -144,7 +146,9 @@ class Motion:
         force = 1.0
         for _ in range(_STOP_ATTEMPTS):
             stop = self._plan_stop(candidate, force)
-            finding = None if stop is None else self._objection(stop.path_from(self._state, self._period_s))
+            finding = (
+                None if stop is None else self._objection(stop.path_after(self._output.trajectory, self._period_s))
+            )
             if finding is None:
                 return stop
             if finding.reason is not ReasonCode.TCP_ACCELERATION:
