@@ -129,6 +129,7 @@ class Slow:
     """A back end that answers when it is let go."""
 
     name = "slow"
+    varies = False
 
     def __init__(self) -> None:
         self.go = threading.Event()

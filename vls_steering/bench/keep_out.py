@@ -21,6 +21,10 @@ class WithKeepOut:
         self._region = region
         self.name = f"{planner.name} and a marked region"
 
+    @property
+    def varies(self) -> bool:
+        return self._planner.varies
+
     def write(self, request: PlanRequest) -> PlanAnswer:
         answer = self._planner.write(request)
         if answer.document is None:

@@ -58,6 +58,7 @@ class _Composer:
     parts: list[_Part] = field(default_factory=list)
     handled: dict[str, None] = field(default_factory=dict)  # what the hand touches, in order
     mentioned: set[str] = field(default_factory=set)
+    carried: set[str] = field(default_factory=set)
     held: str = ""
     taken: dict[str, str] = field(default_factory=dict)  # support -> what was put on it
 
@@ -191,6 +192,7 @@ class _Composer:
                 f"the {thing.name} is {100 * width_m:.0f} cm wide: the gripper opens 8 cm", "Name a smaller object"
             )
         self.held = thing.name
+        self.carried.add(thing.name)
         above_m = float(thing.position[2]) + 0.01 * stages.OPEN_ABOVE_CM
         return [_Part(stage, height_m=above_m) for stage in stages.grasp(thing.name)]
 
@@ -248,6 +250,8 @@ class _Composer:
         if constraint.kind is ConstraintKind.SLOWLY:
             self._each(lambda stage: stages.slowed(stage, phrase))
         elif constraint.kind is ConstraintKind.UPRIGHT:
+            if constraint.thing not in self.carried:
+                raise Refusal(f"{phrase!r}: the {constraint.thing} is not held in this task", "Leave it out")
             term = f"always(tilt <= {stages.MAX_TILT_DEG} deg)"
             self._each(lambda stage: stages.gated(stage, term, phrase))
         elif constraint.kind is ConstraintKind.WITHIN:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from vls_steering.core.errors import Refusal
 from vls_steering.vlm import lexicon
+from vls_steering.vlm.objects import PRONOUNS
 from vls_steering.vlm.outline import Constraint, ConstraintKind
 from vls_steering.vlm.phrases import Reading
 
@@ -116,9 +117,13 @@ def _margin(reading: Reading, start: int, name: str) -> tuple[str, str, float]:
 
 
 def stated_constraints(reading: Reading) -> tuple[Constraint, ...]:
-    """Every constraint that can be read anywhere in an instruction, whatever the rest of it says."""
+    """Every constraint that can be read anywhere in an instruction, whatever the rest of it says.
+
+    Nothing is known here of what "it" is: keep-outs around it are left out.
+    """
     found: list[Constraint] = []
     cursor = reading.cursor
+    reading.last = next(iter(reading.keypoints.names), "")
     while not cursor.finished:
         at = cursor.at
         try:
@@ -127,5 +132,10 @@ def stated_constraints(reading: Reading) -> tuple[Constraint, ...]:
             read = ()
         if not read:
             cursor.at = at + 1
-        found += read
+        found += [constraint for constraint in read if not _is_around_it(constraint)]
     return tuple(found)
+
+
+def _is_around_it(constraint: Constraint) -> bool:
+    around = constraint.kind in (ConstraintKind.AVOID, ConstraintKind.KEEP_FROM)
+    return around and not PRONOUNS.isdisjoint(constraint.phrase.lower().split())

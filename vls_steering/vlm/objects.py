@@ -71,8 +71,19 @@ class Description:
         known = set(COLOURS) | set(SHAPES) | ANYTHING | ARTICLES
         return frozenset(self.words) - known
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Every word, reduced to what it stands for."""
+        return self.colours | self.shapes | self.others
+
     def __str__(self) -> str:
         return " ".join(self.words)
+
+
+def describe(thing: Keypoint) -> Description:
+    """What the name of an object says about it, and "post" when it is one."""
+    words = tuple(thing.name.lower().split())
+    return Description((*words, "post") if thing.size[2] > POST_HEIGHT_M else words)
 
 
 def candidates(description: Description, things: Sequence[Keypoint]) -> tuple[str, ...]:
@@ -106,6 +117,5 @@ def holds_things(container: Keypoint, thing: Keypoint) -> bool:
 
 
 def _fits(wanted: Description, thing: Keypoint) -> bool:
-    name = Description(tuple(thing.name.lower().split()))
-    shapes = name.shapes | ({"post"} if thing.size[2] > POST_HEIGHT_M else set())
-    return wanted.colours <= name.colours and wanted.shapes <= shapes and wanted.others <= name.others
+    name = describe(thing)
+    return wanted.colours <= name.colours and wanted.shapes <= name.shapes and wanted.others <= name.others

@@ -35,6 +35,7 @@ class OfflineGrammar:
     """Planner without a model."""
 
     name = "offline grammar"
+    varies = False
 
     def write(self, request: PlanRequest) -> PlanAnswer:
         """A program, or a refusal that names the words that were not understood or the object that is not there."""

@@ -1,7 +1,7 @@
-"""Planner behind any OpenAI-compatible server (vLLM, llama.cpp, Ollama, cloud), by the official client.
+"""Planner and advisor behind any OpenAI-compatible server (vLLM, llama.cpp, Ollama, cloud), by the official client.
 
-The server's answer is text from outside: it is read as JSON and judged by the checker like any other document.
-Every request is bounded in time and number; what goes wrong ends in a Refusal that says so.
+The server's answer is text from outside: it is bounded in time and size while it arrives, read as JSON and judged by
+the checker like any other document.  What goes wrong ends in a BackEndFailure that names the reason.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -16,13 +18,23 @@ import numpy as np
 from pydantic import Field
 
 from vls_steering.core.config import Settings
-from vls_steering.core.errors import MissingExtra, Refusal
-from vls_steering.vlm.base import PlanAnswer, PlanRequest
-from vls_steering.vlm.prompt import answer_schema, repair_text, request_text, system_prompt
+from vls_steering.core.errors import MissingExtra
+from vls_steering.vlm.base import BackEndFailure, Failure, PlanAnswer, PlanRequest, Question
+from vls_steering.vlm.chat import (
+    Message,
+    asked_again,
+    chosen_option,
+    find_json,
+    plan_answer,
+    plan_messages,
+    question_messages,
+)
+from vls_steering.vlm.prompt import Form, answer_schema, choice_schema
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
+# How servers say that they know no schemas.
 _UNSUPPORTED = (400, 404, 415, 422)
 
 
@@ -31,15 +43,19 @@ class OpenAISettings(Settings):
 
     base_url: str = Field("http://localhost:8000/v1", description="Root of the OpenAI-compatible server")
     model: str = Field("default", description="Model name as the server knows it")
-    timeout_s: float = Field(30.0, gt=0, le=600, description="Longest wait for one answer, s")
-    temperature: float = Field(0.0, ge=0, le=2, description="Sampling temperature")
+    form: Form = Field("program", description="What it writes: a program, or the outline of one (small models)")
+    timeout_s: float = Field(20.0, gt=0, le=600, description="Longest wait for one whole answer, s")
+    temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature of all answers but the first")
     max_tokens: int = Field(3000, ge=100, le=32000, description="Longest answer, tokens")
+    max_bytes: int = Field(400_000, ge=10_000, le=50_000_000, description="Longest answer on the wire, bytes")
     api_key_variable: str = Field("OPENAI_API_KEY", description="Environment variable that holds the key, if any")
-    send_image: bool = Field(True, description="Show the model the front camera's picture")
+    send_image: bool = Field(True, description="Show the model the camera's picture with the numbered objects")
 
 
 class OpenAIPlanner:
     """Asks a served model; once more when its answer holds no JSON object."""
+
+    varies = True
 
     def __init__(self, settings: OpenAISettings) -> None:
         self._settings = settings
@@ -52,77 +68,99 @@ class OpenAIPlanner:
         return f"openai:{self._settings.model}"
 
     def write(self, request: PlanRequest) -> PlanAnswer:
-        """One program; raises Refusal when the server fails, is late, or answers no JSON twice."""
-        messages = self._messages(request)
+        """One answer; the first of an instruction is the model's likeliest, later ones are drawn."""
+        form = self._settings.form
+        image = request.image if self._settings.send_image else None
+        messages = plan_messages(request, form, image)
+        return plan_answer(self._document(messages, answer_schema(form, request), request.turn), self.name)
+
+    def choose(self, question: Question) -> str:
+        image = question.image if self._settings.send_image else None
+        messages = question_messages(question, image)
+        document = self._document(messages, choice_schema(question.options), question.turn)
+        return chosen_option(document, question, self.name)
+
+    def _document(self, messages: Sequence[Message], schema: dict[str, Any], turn: int) -> dict[str, Any]:
+        text = ""
         for _ in range(2):
-            text = self._ask(messages)
+            text = self._ask(messages, schema, turn)
             document = find_json(text)
             if document is not None:
-                return self._answer(document)
-            messages = [
-                *messages,
-                {"role": "assistant", "content": text[:2000]},
-                {"role": "user", "content": "That holds no JSON object. Answer with the JSON object and nothing else."},
-            ]
-        raise Refusal(f"{self.name} answered no JSON object, twice", f"It began: {text[:120]!r}")
+                return document
+            messages = asked_again(messages, text)
+        raise BackEndFailure(self.name, Failure.NO_JSON, f"twice; it began {text[:80]!r}")
 
-    def _answer(self, document: dict[str, Any]) -> PlanAnswer:
-        refusal = document.pop("refusal", "")
-        if isinstance(refusal, str) and refusal.strip() and not document.get("stages"):
-            return PlanAnswer(None, refusal.strip()[:500], self.name)
-        return PlanAnswer(_without_blanks(document), "", self.name)
-
-    def _messages(self, request: PlanRequest) -> list[dict[str, Any]]:
-        content: list[dict[str, Any]] = [{"type": "text", "text": request_text(request)}]
-        if request.image is not None and self._settings.send_image:
-            content.append({"type": "image_url", "image_url": {"url": _data_url(request.image)}})
-        messages: list[dict[str, Any]] = [
-            {"role": "system", "content": system_prompt()},
-            {"role": "user", "content": content},
-        ]
-        if request.rejected is not None:
-            messages.append({"role": "assistant", "content": json.dumps(request.rejected)})
-            messages.append({"role": "user", "content": repair_text(request)})
-        return messages
-
-    def _ask(self, messages: list[dict[str, Any]]) -> str:
+    def _ask(self, messages: Sequence[Message], schema: dict[str, Any], turn: int) -> str:
         import openai
 
+        options: dict[str, Any] = {
+            "model": self._settings.model,
+            "messages": [_wire(message) for message in messages],
+            "temperature": self._settings.temperature if turn else 0.0,
+            "max_tokens": self._settings.max_tokens,
+            "seed": turn,
+        }
         try:
-            return self._complete(messages)
-        except openai.APITimeoutError as error:
-            cure = "Raise vlm.timeout_s or use a smaller model"
-            raise Refusal(f"{self.name} did not answer within {self._settings.timeout_s:g} s", cure) from error
-        except openai.APIStatusError as error:
-            raise Refusal(f"{self.name} answered with HTTP {error.status_code}", "See the server's log") from error
-        except openai.OpenAIError as error:
-            where = self._settings.base_url
-            raise Refusal(f"{self.name} cannot be used at {where}: {error}", "Is the server running?") from error
+            if self._structured:
+                named = {"name": "answer", "strict": True, "schema": schema}
+                try:
+                    return self._complete({**options, "response_format": {"type": "json_schema", "json_schema": named}})
+                except openai.APIStatusError as error:
+                    if error.status_code not in _UNSUPPORTED:
+                        raise
+                    self._structured = False
+            return self._complete(options)
+        except BackEndFailure:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border to the client, whose transport raises errors of its own
+            raise self._failure(error) from None
 
-    def _complete(self, messages: list[dict[str, Any]]) -> str:
+    def _failure(self, error: Exception) -> BackEndFailure:
+        """Every way in which a request can fail, by name."""
         import openai
 
-        if self._structured:
-            schema = {"name": "reward_program", "strict": True, "schema": answer_schema()}
-            try:
-                return self._create(messages, response_format={"type": "json_schema", "json_schema": schema})
-            except openai.APIStatusError as error:
-                if error.status_code not in _UNSUPPORTED:
-                    raise
-                self._structured = False
-        return self._create(messages)
+        if isinstance(error, openai.APITimeoutError) or "timeout" in type(error).__name__.lower():
+            detail = f"within {self._settings.timeout_s:g} s"
+            return BackEndFailure(self.name, Failure.TIMED_OUT, detail, "Raise timeout_s or use a smaller model")
+        if isinstance(error, openai.APIStatusError):
+            return BackEndFailure(self.name, Failure.HTTP_ERROR, f"HTTP {error.status_code}", "See the server's log")
+        if isinstance(error, openai.APIConnectionError):
+            cause = error.__cause__
+            # Refused or not found: nobody is there.  Anything else happened while the answer was on its way.
+            reached = cause is not None and type(cause).__name__ != "ConnectError"
+            failure = Failure.BROKEN_OFF if reached else Failure.UNREACHABLE
+            return BackEndFailure(self.name, failure, self._settings.base_url, "Is the server running?")
+        return BackEndFailure(self.name, Failure.BROKEN_OFF, type(error).__name__, "See the server's log")
 
-    def _create(self, messages: list[dict[str, Any]], **options: Any) -> str:
-        create: Any = self._client.chat.completions.create
-        completion = create(
-            model=self._settings.model,
-            messages=messages,
-            temperature=self._settings.temperature,
-            max_tokens=self._settings.max_tokens,
-            **options,
-        )
-        choices = getattr(completion, "choices", None) or ()
-        return (choices[0].message.content or "") if choices else ""
+    def _complete(self, options: dict[str, Any]) -> str:
+        """The answer's text, read as it arrives: a server that drips or floods is left."""
+        give_up_s = time.monotonic() + self._settings.timeout_s
+        create: Callable[..., Any] = self._client.chat.completions.with_streaming_response.create
+        body = bytearray()
+        with create(**options) as response:
+            for part in response.iter_bytes():
+                body += part
+                if len(body) > self._settings.max_bytes:
+                    raise BackEndFailure(self.name, Failure.TOO_LONG, f"over {self._settings.max_bytes} bytes")
+                if time.monotonic() > give_up_s:
+                    raise BackEndFailure(self.name, Failure.TIMED_OUT, f"within {self._settings.timeout_s:g} s")
+        return self._content(bytes(body))
+
+    def _content(self, body: bytes) -> str:
+        try:
+            choices = json.loads(body)["choices"]
+            if choices == []:
+                raise BackEndFailure(self.name, Failure.NO_CHOICE)
+            content = choices[0]["message"]["content"]
+            finish = choices[0].get("finish_reason")
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+            raise BackEndFailure(self.name, Failure.NOT_A_COMPLETION, f"{len(body)} bytes") from None
+        if not isinstance(content, str):
+            raise BackEndFailure(self.name, Failure.NOT_A_COMPLETION, "its message has no text")
+        if finish == "length" and find_json(content) is None:
+            cure = "Raise max_tokens, or ask for the outline"
+            raise BackEndFailure(self.name, Failure.CUT_OFF, f"after {self._settings.max_tokens} tokens", cure)
+        return content
 
 
 def _client(settings: OpenAISettings) -> OpenAI:
@@ -135,35 +173,13 @@ def _client(settings: OpenAISettings) -> OpenAI:
     return OpenAI(base_url=settings.base_url, api_key=key, timeout=settings.timeout_s, max_retries=0)
 
 
-def find_json(text: str) -> dict[str, Any] | None:
-    """The first JSON object in a text that may have prose or a code fence around it."""
-    decoder = json.JSONDecoder()
-    at = text.find("{")
-    for _ in range(20):
-        if at < 0:
-            return None
-        try:
-            value, _ = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            at = text.find("{", at + 1)
-            continue
-        return value if isinstance(value, dict) else None
-    return None
-
-
-def _without_blanks(document: dict[str, Any]) -> dict[str, Any]:
-    """A schema that lists every key makes models fill optional ones with "": leave those out."""
-    stages = document.get("stages")
-    if not isinstance(stages, list):
-        return document
-    kept = [{k: _plain(v) for k, v in s.items() if v not in ("", None)} if isinstance(s, dict) else s for s in stages]
-    return {**document, "stages": kept}
-
-
-def _plain(value: Any) -> Any:
-    if not isinstance(value, list):
-        return value
-    return [v["term"] if isinstance(v, dict) and v.get("phrase") == "" and "term" in v else v for v in value]
+def _wire(message: Message) -> dict[str, Any]:
+    """A message in the API's own words."""
+    if message.image is None:
+        return {"role": message.role, "content": message.text}
+    url = {"url": _data_url(message.image)}
+    content = [{"type": "text", "text": message.text}, {"type": "image_url", "image_url": url}]
+    return {"role": message.role, "content": content}
 
 
 def _data_url(image: np.ndarray) -> str:

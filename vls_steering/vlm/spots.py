@@ -9,7 +9,8 @@ import numpy as np
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import Refusal
 from vls_steering.core.types import Keypoint, Keypoints
-from vls_steering.vlm.outline import Relation
+from vls_steering.vlm.outline import DIRECTIONS, Relation
+from vls_steering.vlm.stages import cm, kp
 
 # Free space between an object and the one it is put beside: a finger, its travel when it opens, a centimetre of error.
 BESIDE_M = 0.05
@@ -20,21 +21,22 @@ BETWEEN_M = 0.03
 # Where the shipped arm sets things down in comfort, m, base frame: x, then y.
 TABLE_X_M, TABLE_Y_M = (0.30, 0.70), (-0.35, 0.35)
 
-_DIRECTIONS = {
-    Relation.LEFT: (0.0, 1.0),
-    Relation.RIGHT: (0.0, -1.0),
-    # As seen from the robot: in front is on its side.
-    Relation.FRONT: (-1.0, 0.0),
-    Relation.BEHIND: (1.0, 0.0),
+# As seen from the robot: in front is on its side.
+_TOWARDS = {
+    Relation.LEFT: "left",
+    Relation.RIGHT: "right",
+    Relation.FRONT: "backward",
+    Relation.BEHIND: "forward",
 }
+_UNITS = {"forward": (1.0, 0.0), "backward": (-1.0, 0.0), "left": (0.0, 1.0), "right": (0.0, -1.0)}
 
 
-def free_spot(thing: Keypoint, relation: Relation, targets: Sequence[Keypoint], keypoints: Keypoints) -> FloatArray:
-    """(2,) m, base frame: where `thing` goes; raises Refusal when that place is taken or out of reach."""
+def free_spot(thing: Keypoint, relation: Relation, targets: Sequence[Keypoint], keypoints: Keypoints) -> str:
+    """The point where `thing` goes, in the language; raises Refusal when that place is taken or out of reach."""
     where = f"{relation.value} the {' and the '.join(target.name for target in targets)}"
     others = [p for p in keypoints.points if p.name != thing.name and p not in targets]
     reasons = []
-    for spot in _spots(thing, relation, targets):
+    for point, spot in _spots(thing, relation, targets):
         taken = next((other.name for other in others if _gap(thing, spot, other) < OTHERS_M), "")
         near = min(_gap(thing, spot, target) for target in targets)
         if taken:
@@ -44,7 +46,7 @@ def free_spot(thing: Keypoint, relation: Relation, targets: Sequence[Keypoint], 
         elif not (TABLE_X_M[0] <= spot[0] <= TABLE_X_M[1] and TABLE_Y_M[0] <= spot[1] <= TABLE_Y_M[1]):
             reasons.append("the arm does not reach there")
         else:
-            return spot
+            return point
     raise Refusal(f"there is no room {where} for the {thing.name}", f"Because {', and '.join(reasons)}")
 
 
@@ -55,17 +57,17 @@ def standing_on(thing: Keypoint, support: Keypoint) -> bool:
     return abs(lower_end - top) < 0.015 and _gap(thing, thing.position[:2], support) < 0.0
 
 
-def _spots(thing: Keypoint, relation: Relation, targets: Sequence[Keypoint]) -> list[FloatArray]:
+def _spots(thing: Keypoint, relation: Relation, targets: Sequence[Keypoint]) -> list[tuple[str, FloatArray]]:
+    """Places to try: each in the language, where it follows what it refers to, and as (2,) m in the base frame."""
+    names = [kp(target.name) for target in targets]
     if relation is Relation.BETWEEN:
-        return [0.5 * (targets[0].position[:2] + targets[1].position[:2])]
-    chosen = list(_DIRECTIONS.values()) if relation is Relation.NEXT else [_DIRECTIONS[relation]]
-    return [_beside(thing, targets[0], np.array(direction)) for direction in chosen]
-
-
-def _beside(thing: Keypoint, target: Keypoint, direction: FloatArray) -> FloatArray:
-    reach = 0.5 * np.abs(direction) @ (thing.size[:2] + target.size[:2]) + BESIDE_M
-    spot: FloatArray = target.position[:2] + reach * direction
-    return spot
+        return [(f"midpoint({', '.join(names)})", 0.5 * (targets[0].position[:2] + targets[1].position[:2]))]
+    found = []
+    for direction in DIRECTIONS if relation is Relation.NEXT else [_TOWARDS[relation]]:
+        unit = np.array(_UNITS[direction])
+        reach_m = float(0.5 * np.abs(unit) @ (thing.size[:2] + targets[0].size[:2])) + BESIDE_M
+        found.append((f"offset({names[0]}, {direction}, {cm(reach_m)})", targets[0].position[:2] + reach_m * unit))
+    return found
 
 
 def _gap(thing: Keypoint, spot: FloatArray, other: Keypoint) -> float:

@@ -11,7 +11,9 @@ GATE_MARGIN_M = 0.015
 PREFERRED_MARGIN_M = 0.04
 # Less than the approach's 2.5: a preference for room must not push the hand off the object it grasps.
 PREFERENCE_WEIGHT = 1
-SLOW_CM_S = 10
+SLOW_CM_S = 15
+# A nudge: a slow way that does not arrive is no use.
+SLOW_WEIGHT = 0.2
 MAX_TILT_DEG = 15
 
 
@@ -45,7 +47,7 @@ def preferred(stage: Stage, term: str, phrase: str) -> Stage:
 
 def slowed(stage: Stage, phrase: str) -> Stage:
     """A preference, not a gate: a policy that knows no slow motion shall go on, as slowly as it can."""
-    return preferred(stage, f"always(speed <= {SLOW_CM_S} cm/s)", phrase)
+    return preferred(stage, f"always(speed <= {SLOW_CM_S} cm/s) * {SLOW_WEIGHT}", phrase)
 
 
 def shortened(stage: Stage, share: float) -> Stage:

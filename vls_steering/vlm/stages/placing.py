@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import Keypoint
-from vls_steering.vlm.stages.text import Stage, approach, cm, kp, point, quoted
+from vls_steering.vlm.stages.text import Stage, approach, cm, kp, quoted
 
 CARRY_HEIGHT_CM = 8
 RETREAT_CM = 8
@@ -71,13 +70,12 @@ def place_in(thing: Keypoint, container: Keypoint) -> list[Stage]:
     ]
 
 
-def place_at(thing: Keypoint, spot: FloatArray, where: str) -> list[Stage]:
-    """Carry the held object to a free place on the table, (2,) m in the base frame; `where` says it in words."""
+def place_at(thing: Keypoint, spot: str, where: str) -> list[Stage]:
+    """Carry the held object to a free place on the table; `spot` is its point, `where` says it in words."""
     name = thing.name
     half_m = float(thing.size[2]) / 2
-    over = point((spot[0], spot[1], half_m))
-    beside = f"horizontal({kp(name)}, {over})"
-    resting = f"dist({kp(name)}, {over})"
+    beside = f"horizontal({kp(name)}, {spot})"
+    resting = f"{beside} + abs(height({kp(name)}) - {cm(half_m)})"
     standing = f"({beside} <= 4 cm and height({kp(name)}) <= {cm(half_m + 0.015)})"
     held = f"grasped({quoted(name)})"
     return [
