@@ -30,7 +30,8 @@ MAY_IMPORT["nodes"] = set(MAY_IMPORT) | GENERATED
 ROS = {
     "rclpy", "launch", "launch_ros", "ament_index_python", "tf2_ros", "tf2_msgs", "rcl_interfaces",
     "builtin_interfaces", "std_msgs", "geometry_msgs", "sensor_msgs", "diagnostic_msgs", "visualization_msgs",
-    "lifecycle_msgs", "std_srvs", "rosgraph_msgs", "trajectory_msgs", "control_msgs", "controller_manager_msgs", "franka_msgs",
+    "lifecycle_msgs", "std_srvs", "rosgraph_msgs", "trajectory_msgs", "control_msgs",
+    "controller_manager_msgs", "franka_msgs",
 }  # fmt: skip
 
 
