@@ -32,7 +32,8 @@ class House:
     def __init__(self) -> None:
         self.nodes = {fake.name: RoomNode(fake) for fake in FAKES}
         # Everything here shares one thread: on a loaded host it may be away for seconds without anybody being lost.
-        overrides = [Parameter("nodes", value=NAMES), Parameter("silence_s", value=5.0)]
+        patience = [Parameter("silence_s", value=5.0), Parameter("executor_silence_s", value=5.0)]
+        overrides = [Parameter("nodes", value=NAMES), *patience]
         self.manager = RoomNode(
             NodeDefinition("manager", ManagerSettings, ManagerBody), parameter_overrides=overrides
         )
