@@ -24,8 +24,8 @@ class Member:
         self._seen_s = float("-inf")
         self._asked_s: float | None = None
         self._changing_s: float | None = None
-        # In this order: end points become known in the order of their making, so that a node that answers the second can
-        # answer the first.  An answer to somebody not known yet is dropped, and a lost one costs `transition_s`.
+        # In this order: end points become known in the order of their making, so that a node that answers the second
+        # can answer the first.  An answer to somebody not known yet is dropped, and a lost one costs `transition_s`.
         self._change: Any = node.create_client(ChangeState, f"{name}/change_state")
         self._get: Any = node.create_client(GetState, f"{name}/get_state")
         node.own(lambda: node.destroy_client(self._get))
