@@ -53,7 +53,7 @@ def test_the_extras_of_the_design_exist() -> None:
 
 
 def test_everything_that_setup_installs_is_pinned_exactly() -> None:
-    installed = ["ros", "sim", "bench", "openai", "dev"]
+    installed = ["ros", "sim", "bench", "openai", "vlm", "dev"]
     wanted = [*PROJECT["dependencies"], *(r for extra in installed for r in PROJECT["optional-dependencies"][extra])]
     for file in ("ros-build.txt", "colcon.txt"):
         lines = (ROOT / "requirements" / file).read_text().splitlines()

@@ -73,7 +73,7 @@ print(*tomllib.loads(pathlib.Path("pyproject.toml").read_text())["project"]["opt
 
 install_package() { # editable: an edit counts at once.  The interfaces are generated into the checkout.
   AMENT_PREFIX_PATH="$(realpath "$venv")" "$venv/bin/pip" install -c constraints.txt --no-build-isolation \
-    -e '.[ros,sim,bench,openai,dev]'
+    -e '.[ros,sim,bench,openai,vlm,dev]'
 }
 
 check_result() {

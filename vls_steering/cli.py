@@ -52,9 +52,11 @@ def demo(
     instruction: Annotated[str, typer.Option(help="What the arm should do, in plain words.")] = DEMO_INSTRUCTION,
     scene: Annotated[str, typer.Option(help="Scene to draw: play or obstacle.")] = "obstacle",
     seed: Seed = 7,
-    vlm: Annotated[str, typer.Option(help="Who writes the reward program: offline, replay or openai.")] = "offline",
+    vlm: Annotated[
+        str, typer.Option(help="Who writes the program: offline, replay, openai, transformers.")
+    ] = "offline",
     base_url: Annotated[str, typer.Option(help="OpenAI-compatible server, for --vlm openai.")] = "",
-    model: Annotated[str, typer.Option(help="Model name, for --vlm openai.")] = "",
+    model: Annotated[str, typer.Option(help="Model name (openai), folder or Hub name (transformers).")] = "",
     replay: Annotated[str, typer.Option(help="File of recorded answers, for --vlm replay.")] = "",
     robot: Annotated[str, typer.Option(help="Robot back end.")] = "sim",
     policy: PolicyPath = None,

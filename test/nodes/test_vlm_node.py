@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,15 +15,19 @@ pytest.importorskip("rclpy")
 
 from nodes.stage import Stage
 from std_msgs.msg import String
+from vlm.server import ChatServer, Misbehaviour, saying
 
 from vls_steering.core.types import Keypoint, Keypoints
-from vls_steering.msg import VlmStatus
+from vls_steering.msg import SteeringStatus, VlmStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes import vlm as vlm_node
 from vls_steering.nodes.conversions import keypoints_message
 from vls_steering.nodes.vlm import NODE
 from vls_steering.rewards import parse_program
-from vls_steering.vlm import OfflineGrammar, PlanAnswer, PlanRequest
+from vls_steering.vlm import OfflineGrammar, PlanAnswer, PlanRequest, plan
+from vls_steering.vlm.back_ends import BackEnd
+from vls_steering.vlm.base import Question
+from vls_steering.vlm.replay import Replay
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
 
@@ -33,8 +39,9 @@ class Conversation(Stage):
     def __init__(self, **parameters: Any) -> None:
         super().__init__(NODE, LISTENS, **parameters)
 
-    def show(self, *names: str, updates: int = 6) -> None:
-        points = tuple(Keypoint(name, np.array([0.5, 0.1 * i, 0.02]), CUBE) for i, name in enumerate(names))
+    def show(self, *names: str, updates: int = 6, shifted_m: float = 0.0) -> None:
+        places = (np.array([0.5, 0.1 * i + shifted_m, 0.02]) for i in range(len(names)))
+        points = tuple(Keypoint(name, place, CUBE) for name, place in zip(names, places, strict=True))
         seen = self.node.body._updates
         for number in range(updates):
             self.publish(topics.KEYPOINTS, keypoints_message(Keypoints(self.now_s, points)))
@@ -145,7 +152,7 @@ class Slow:
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
     planner = Slow()
-    monkeypatch.setattr(vlm_node, "open_planner", lambda settings: planner)
+    monkeypatch.setattr(vlm_node, "open_back_end", lambda settings: BackEnd(planner))
     return planner
 
 
@@ -190,3 +197,135 @@ def test_when_it_goes_the_program_goes(conversation) -> None:
     one.until(lambda: (m := one.newest(topics.REWARD_PROGRAM)) and m.document)
     one.node.trigger_deactivate()
     one.until(lambda: not one.newest(topics.REWARD_PROGRAM).document)
+
+
+def programs(one: Conversation) -> list[Any]:
+    return [message for message in one.heard[topics.REWARD_PROGRAM.name] if message.document]
+
+
+def test_an_answer_about_a_scene_that_has_changed_is_asked_for_again(conversation, slow: Slow) -> None:
+    one = conversation()
+    one.show("red cube")
+    one.say("pick up the red cube")
+    one.until(lambda: len(slow.asked) == 1)
+    one.show("red cube", updates=1, shifted_m=0.12)
+    slow.go.set()
+    one.until_state(VlmStatus.STATE_ACCEPTED)
+    assert len(slow.asked) == 2
+    assert len(programs(one)) == 1
+
+
+def test_a_scene_that_keeps_changing_is_a_reason_to_refuse(conversation, slow: Slow) -> None:
+    one = conversation(max_asked=1)
+    one.show("red cube")
+    one.say("pick up the red cube")
+    one.until(lambda: slow.asked)
+    one.show("blue cube", updates=1)
+    slow.go.set()
+    assert "the red cube is no longer seen" in one.until_state(VlmStatus.STATE_REFUSED).message
+    assert programs(one) == []
+
+
+OUTLINE = {"constraints": [], "steps": [{"skill": "pick", "object": "red cube", "length_cm": 0}]}
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Misbehaviour], ChatServer]]:
+    pytest.importorskip("openai")
+    running: list[ChatServer] = []
+
+    def start(behave: Misbehaviour) -> ChatServer:
+        running.append(ChatServer(behave))
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.close()
+
+
+def served(server: ChatServer, **more: Any) -> dict[str, Any]:
+    return {"back_end": "openai", "openai.base_url": server.url, "openai.send_image": False, **more}
+
+
+def test_a_served_model_writes_and_its_recording_replays_to_the_same_program(
+    conversation, serve, tmp_path: Path
+) -> None:
+    recording = tmp_path / "answers.json"
+    server = serve(saying(json.dumps(OUTLINE)))
+    one = conversation(**served(server, record_file=str(recording)))
+    one.show("red cube")
+    one.say("pick up the red cube")
+    status = one.until_state(VlmStatus.STATE_ACCEPTED)
+    assert status.back_end == "openai:default"
+    request = PlanRequest("pick up the red cube", one.node.body._keypoints)
+    assert plan(request, Replay.from_file(recording)).sha256 == status.program_sha256
+
+
+@pytest.mark.parametrize(
+    ("behave", "state", "words"),
+    [
+        (lambda body, n, handler: handler.complete({}, 500), VlmStatus.STATE_FAILED, "HTTP 500"),
+        (lambda body, n, handler: handler.reset(), VlmStatus.STATE_FAILED, "broke the connection off"),
+        (lambda body, n, handler: handler.server.let_go.wait(20), VlmStatus.STATE_FAILED, "did not answer in time"),
+        (saying("no idea"), VlmStatus.STATE_FAILED, "answered no JSON object"),
+        (saying('{"steps": [{"skill": "fly"}]}'), VlmStatus.STATE_REFUSED, "unknown skill"),
+        (saying('{"stages": [], "refusal": "too heavy"}'), VlmStatus.STATE_REFUSED, "too heavy"),
+    ],
+    ids=["500", "reset", "slow", "prose", "wrong schema", "refusal"],
+)
+def test_a_server_that_misbehaves_ends_in_a_named_reason_and_a_hold(conversation, serve, behave, state, words) -> None:
+    one = conversation(**served(serve(behave), **{"openai.timeout_s": 0.5}))
+    one.show("red cube")
+    one.say("pick up the red cube")
+    status = one.until_state(state)
+    assert words in status.message
+    assert "Traceback" not in status.message
+    assert programs(one) == []
+    assert one.node.facts["alert"] == status.message
+    assert one.node.failure == ""
+
+
+def test_a_server_that_dies_leaves_the_program_in_force_and_refuses_the_next(conversation, serve) -> None:
+    server = serve(saying(json.dumps(OUTLINE)))
+    one = conversation(**served(server))
+    one.show("red cube")
+    one.say("pick up the red cube")
+    one.until_state(VlmStatus.STATE_ACCEPTED)
+    server.close()
+    one.spin(0.3)
+    assert one.newest(topics.REWARD_PROGRAM).document
+    one.say("put the red cube down")
+    assert "cannot be reached" in one.until_state(VlmStatus.STATE_FAILED).message
+    assert not one.newest(topics.REWARD_PROGRAM).document
+
+
+def test_the_budget_of_answers_is_kept(conversation, serve) -> None:
+    server = serve(saying(json.dumps(OUTLINE)))
+    one = conversation(**served(server, max_answers=1))
+    one.show("red cube")
+    one.say("pick up the red cube")
+    one.until_state(VlmStatus.STATE_ACCEPTED)
+    one.say("pick up the red cube, please")
+    assert "used up its budget" in one.until_state(VlmStatus.STATE_FAILED).message
+    assert len(server.bodies) == 1
+
+
+class Watching(Slow):
+    """Writes as the grammar does, and says that the picture shows the second stage."""
+
+    def choose(self, question: Question) -> str:
+        return question.options[1]
+
+
+def test_advice_is_told_and_changes_nothing(conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Watching()
+    model.go.set()
+    monkeypatch.setattr(vlm_node, "open_back_end", lambda settings: BackEnd(model, model))
+    one = conversation(**{"advice.period_s": 0.2})
+    one.show("red cube")
+    one.say("pick up the red cube")
+    status = one.until_state(VlmStatus.STATE_ACCEPTED)
+    one.publish(topics.STEERING_STATUS, SteeringStatus(program_sha256=status.program_sha256, stage=0, progress=0.5))
+    one.until(lambda: "shows 'grasp the red cube'" in one.node.facts.get("advice", ""))
+    assert {message.sha256 for message in programs(one)} == {status.program_sha256}
+    assert one.newest(topics.VLM_STATUS).state == VlmStatus.STATE_ACCEPTED

@@ -126,6 +126,32 @@ def test_what_is_not_understood_is_refused_in_the_users_own_words(instruction: s
         assert word in told
 
 
+@pytest.mark.parametrize(
+    "instruction",
+    [
+        "don't put the red cube on the plate",
+        "pick up the red cube but not the blue cube",
+        "push the red cube away from the blue cube",
+        "push the red cube onto the plate",
+        "put the red cube 5 cm left of the blue cube",
+        "pick up the red cube 5 cm left of the blue cube",
+        "put the red cube on the plate or the blue cube",
+        "pick up the red and blue cubes",
+        "take the red cube off the plate",
+        "put the red cube under the plate",
+        "stay clear of the purple box until you pick up the red cube",
+        "pick up the cube next to the plate",
+        "pick up the tallest object",
+        "pick up the red cube and put it on it",
+        "open your hand above the plate",
+        "keep the red cube on the plate",
+        "never push the brick",
+    ],
+)
+def test_what_sounds_nearly_like_something_else_is_not_taken_for_it(instruction: str) -> None:
+    assert refusal(instruction)
+
+
 def test_a_height_in_the_instruction_is_kept() -> None:
     (_, _, lift) = understand("lift the red cube 20 cm").program.stages
     assert "height(kp('red cube')) >= 21.9 cm" in lift.as_json()["done"]

@@ -51,7 +51,8 @@ class TestWhatIsSent:
         server = serve(saying(json.dumps({**GOOD, "constraints": [], "refusal": ""})))
         image = np.zeros((4, 4, 3), np.uint8)
         image[1, 2] = (255, 0, 0)
-        compiled = plan(PlanRequest(REQUEST.instruction, REQUEST.keypoints, image), planner(server), ONE)
+        request = PlanRequest(REQUEST.instruction, REQUEST.keypoints, image)
+        compiled = plan(request, planner(server, form="program"), ONE)
         assert compiled.written_by == "openai:m"
         (body,) = server.bodies
         assert body["response_format"]["json_schema"]["strict"] is True
@@ -70,6 +71,13 @@ class TestWhatIsSent:
         assert compiled.sha256 == plan(REQUEST, OfflineGrammar()).sha256
         schema = server.bodies[0]["response_format"]["json_schema"]["schema"]
         assert schema["properties"]["steps"]["items"]["properties"]["object"]["enum"] == ["", *REQUEST.keypoints.names]
+
+    def test_where_no_outline_will_do_the_whole_language_is_asked_for(self, serve: Serve) -> None:
+        no_outline = json.dumps({"constraints": [], "steps": [], "refusal": "the arm has no such skill"})
+        server = serve(saying(no_outline, json.dumps({**BAD, "refusal": ""}), json.dumps(GOOD)))
+        assert plan(REQUEST, planner(server), ONE).repairs == 1
+        asked = ["skill" in body["messages"][0]["content"] for body in server.bodies]
+        assert asked == [True, False, False]  # a repair has the form of what is repaired
 
     def test_a_server_without_schemas_is_asked_without(self, serve: Serve) -> None:
         def behave(body: dict[str, Any], n: int, handler: Handler) -> None:

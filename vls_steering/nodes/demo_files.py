@@ -158,6 +158,9 @@ def _say(run: DemoRun, folder: Path, display: Display) -> None:
         display.note(run.message, "yellow")
     else:
         display.note(f"no success: {run.message}", "bold red")
+    facts = run.recording.facts
+    if facts.program:
+        display.note(f"the program was written by {facts.written_by}, sha256 {facts.program_sha256[:12]}")
     tick = percentiles(section(run.recording, "tick"))
     governor = numbers["governor"]
     display.note(f"tick p50 {tick['p50']} ms, p95 {tick['p95']} ms; governor passed {governor['passed']}, "

@@ -104,9 +104,12 @@ def write_parameters(options: DemoOptions, layout: SceneLayout, pace: float, fol
     _set(parameters, "protocol_arm", {"layout": layout_text(layout), "real_time_factor": slowed})
     _set(parameters, "policy", {"policy": str(options.policy_file)})
     _set(parameters, "vlm", {"replay_file": str(Path(options.replay).resolve())} if options.replay else {})
-    served = {"base_url": options.base_url, "model": options.model}
-    openai = parameters["/**/vlm"]["ros__parameters"].get("openai", {})
-    _set(parameters, "vlm", {"openai": {**openai, **{name: value for name, value in served.items() if value}}})
+    if options.vlm in ("openai", "transformers"):
+        # What the model answered goes with the run: `--vlm replay` on this file ends in the same program.
+        _set(parameters, "vlm", {"record_file": str(folder / "answers.json")})
+        asked = {"model": options.model, **({"base_url": options.base_url} if options.vlm == "openai" else {})}
+        section = parameters["/**/vlm"]["ros__parameters"].get(options.vlm, {})
+        _set(parameters, "vlm", {options.vlm: {**section, **{name: value for name, value in asked.items() if value}}})
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(parameters, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return shipped.model_copy(update={"params_file": str(path)})

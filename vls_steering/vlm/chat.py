@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from vls_steering.vlm.base import BackEndFailure, Failure, PlanAnswer, PlanRequest, Question
-from vls_steering.vlm.prompt import ADVICE_PROMPT, Form, repair_text, request_text, system_prompt, template
+from vls_steering.vlm.prompt import (
+    ADVICE_PROMPT,
+    Form,
+    FormChoice,
+    Schema,
+    answer_schema,
+    repair_text,
+    request_text,
+    system_prompt,
+    template,
+)
 
 NOT_JSON = "That holds no JSON object. Answer with the JSON object and nothing else."
 # Of a wrong answer, this much is quoted back.
@@ -26,6 +36,10 @@ class Message:
     image: np.ndarray | None = None  # (H, W, 3) uint8 RGB
 
 
+# Carries one conversation to a model and brings the JSON object of its answer back.
+Ask = Callable[[Sequence[Message], Schema], dict[str, Any]]
+
+
 def plan_messages(request: PlanRequest, form: Form, image: np.ndarray | None) -> list[Message]:
     """What asks for a program, and for its repair where the last one was rejected."""
     messages = [Message("system", system_prompt(form)), Message("user", request_text(request), image)]
@@ -33,6 +47,26 @@ def plan_messages(request: PlanRequest, form: Form, image: np.ndarray | None) ->
         messages.append(Message("assistant", json.dumps(request.rejected, ensure_ascii=False)))
         messages.append(Message("user", repair_text(request)))
     return messages
+
+
+def write_answer(request: PlanRequest, choice: FormChoice, image: np.ndarray | None, name: str, ask: Ask) -> PlanAnswer:
+    """Ask for the answer in each form in turn until there is one that refuses nothing.
+
+    What consists of known stages is surer than what is written freely, so the outline comes first.
+    """
+    answer = PlanAnswer(None, "", name)
+    for form in _forms(request, choice):
+        answer = plan_answer(ask(plan_messages(request, form, image), answer_schema(form, request)), name)
+        if answer.document is not None:
+            break
+    return answer
+
+
+def _forms(request: PlanRequest, choice: FormChoice) -> tuple[Form, ...]:
+    """A repair has the form of what is repaired."""
+    if request.rejected is not None:
+        return ("outline",) if "steps" in request.rejected else ("program",)
+    return ("outline", "program") if choice == "auto" else (choice,)
 
 
 def question_messages(question: Question, image: np.ndarray | None) -> list[Message]:

@@ -6,8 +6,10 @@ their schema, so that what comes out is JSON of the right shape whatever the mod
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,9 @@ from pydantic import Field
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import ConfigurationError, MissingExtra
 from vls_steering.vlm.base import BackEndFailure, Failure, PlanAnswer, PlanRequest, Question
-from vls_steering.vlm.chat import Message, chosen_option, find_json, plan_answer, plan_messages, question_messages
+from vls_steering.vlm.chat import Message, chosen_option, find_json, question_messages, write_answer
 from vls_steering.vlm.decoding import Pieces, SchemaProcessor
-from vls_steering.vlm.prompt import Form, answer_schema, choice_schema
+from vls_steering.vlm.prompt import FormChoice, choice_schema
 
 # Tokens to draw from, where an answer is to vary.
 _SAMPLED_FROM = 8
@@ -30,7 +32,7 @@ class TransformersSettings(Settings):
 
     model: str = Field("", description="Folder with the weights, or name on the Hugging Face Hub")
     device: str = Field("auto", description="torch device; auto: the GPU where there is one")
-    form: Form = Field("outline", description="What it writes: a program (large models), or the outline of one")
+    form: FormChoice = Field("auto", description="What it writes: auto, outline (small models) or program")
     timeout_s: float = Field(60.0, gt=0, le=600, description="Longest wait for one whole answer, s")
     temperature: float = Field(0.7, gt=0, le=2, description="Sampling temperature of all answers but the first")
     max_tokens: int = Field(1500, ge=16, le=32000, description="Longest answer, tokens")
@@ -46,6 +48,8 @@ class TransformersPlanner:
         self._settings = settings
         self._model, self._processor, self._sees = _load(settings)
         self._tokenizer = getattr(self._processor, "tokenizer", self._processor)
+        # One answer at a time: advice and a new instruction may ask at once.
+        self._one_at_a_time = threading.Lock()
         self._end = int(self._tokenizer.eos_token_id)
         anchor = self._tokenizer.encode("{", add_special_tokens=False)[-1]
         self._pieces = Pieces(len(self._tokenizer), self._decode, anchor)
@@ -58,9 +62,8 @@ class TransformersPlanner:
     def write(self, request: PlanRequest) -> PlanAnswer:
         """One answer; the first of an instruction is the model's likeliest, later ones are drawn."""
         image = request.image if self._sees and self._settings.send_image else None
-        form = self._settings.form
-        messages = plan_messages(request, form, image)
-        return plan_answer(self._document(messages, answer_schema(form, request), request.turn), self.name)
+        ask = partial(self._document, turn=request.turn)
+        return write_answer(request, self._settings.form, image, self.name, ask)
 
     def choose(self, question: Question) -> str:
         image = question.image if self._sees and self._settings.send_image else None
@@ -85,7 +88,7 @@ class TransformersPlanner:
         keep = _SAMPLED_FROM if turn else 1
         processor = SchemaProcessor(schema, self._pieces, self._end, prompt, keep)
         # A seed of its own for every answer, and nobody else's random numbers disturbed.
-        with torch.random.fork_rng(), torch.inference_mode():
+        with self._one_at_a_time, torch.random.fork_rng(), torch.inference_mode():
             torch.manual_seed(turn)
             output = self._model.generate(
                 **inputs,

@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -25,11 +26,10 @@ from vls_steering.vlm.chat import (
     asked_again,
     chosen_option,
     find_json,
-    plan_answer,
-    plan_messages,
     question_messages,
+    write_answer,
 )
-from vls_steering.vlm.prompt import Form, answer_schema, choice_schema
+from vls_steering.vlm.prompt import FormChoice, choice_schema
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -43,7 +43,7 @@ class OpenAISettings(Settings):
 
     base_url: str = Field("http://localhost:8000/v1", description="Root of the OpenAI-compatible server")
     model: str = Field("default", description="Model name as the server knows it")
-    form: Form = Field("program", description="What it writes: a program, or the outline of one (small models)")
+    form: FormChoice = Field("auto", description="What it writes: auto, outline (small models) or program")
     timeout_s: float = Field(20.0, gt=0, le=600, description="Longest wait for one whole answer, s")
     temperature: float = Field(0.7, ge=0, le=2, description="Sampling temperature of all answers but the first")
     max_tokens: int = Field(3000, ge=100, le=32000, description="Longest answer, tokens")
@@ -69,10 +69,9 @@ class OpenAIPlanner:
 
     def write(self, request: PlanRequest) -> PlanAnswer:
         """One answer; the first of an instruction is the model's likeliest, later ones are drawn."""
-        form = self._settings.form
         image = request.image if self._settings.send_image else None
-        messages = plan_messages(request, form, image)
-        return plan_answer(self._document(messages, answer_schema(form, request), request.turn), self.name)
+        ask = partial(self._document, turn=request.turn)
+        return write_answer(request, self._settings.form, image, self.name, ask)
 
     def choose(self, question: Question) -> str:
         image = question.image if self._settings.send_image else None

@@ -21,6 +21,9 @@ _TEXT: Schema = {"type": "string"}
 
 Form = Literal["program", "outline"]
 
+# What a user chooses; auto: the outline, and where the model says that none will do, the whole language.
+FormChoice = Literal["auto", "outline", "program"]
+
 # The file of each prompt; a changed prompt is a new file.
 PROMPTS: dict[Form, str] = {"program": "program_v2", "outline": "outline_v1"}
 ADVICE_PROMPT = "advice_v1"
