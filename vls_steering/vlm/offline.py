@@ -192,8 +192,7 @@ class _Reader:
     def _top_of_last(self, start: int) -> str:
         """ "on it": what was set down last, when that is all it can mean."""
         before = self._actions[-1][-1] if self._actions else None
-        alone = before is not None and before.skill is Skill.PLACE and before.relation in (Relation.ON, Relation.IN)
-        if before is None or not alone or before.relation is not Relation.ON:
+        if before is None or before.skill is not Skill.PLACE or before.relation is not Relation.ON:
             raise self._reading.not_understood(start, "on what?")
         self._cursor.advance()
         return before.thing
