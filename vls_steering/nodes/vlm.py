@@ -253,7 +253,7 @@ def _write(
         answers.put(Answer(number, error))
 
 
-NODE = NodeDefinition("vlm", VlmNodeSettings, VlmBody)
+NODE = NodeDefinition("vlm", VlmNodeSettings, VlmBody, niceness=5)
 
 
 def main() -> int:
