@@ -159,6 +159,38 @@ def test_an_arm_that_does_not_follow_stops() -> None:
     assert cell.executor.status().reason is ReasonCode.TRACKING_ERROR
 
 
+def watching_cell() -> Cell:
+    """Under way with a camera that was in order until now."""
+    cell = Cell(stream_timeouts_s={"camera": 0.2}, chunk_timeout_s=5.0, policy_timeout_s=5.0)
+    cell.arm()
+    cell.submit(chunk_along(moving(0.1, cell.now_s), cell.now_s))
+    for _ in range(5):
+        cell.run(0.1)
+        cell.executor.beat("camera", cell.now_s)
+    return cell
+
+
+def test_a_stream_that_somebody_complains_about_stops_the_arm_with_the_complaint() -> None:
+    cell = watching_cell()
+    cell.executor.beat("camera", cell.now_s, "camera 'front': mean grey level 0.0")
+    cell.run(0.2)
+    assert cell.executor.status().state is ExecutorState.TRACKING
+    cell.run(0.1)
+    status = cell.executor.status()
+    assert (status.state, status.reason, status.latched) == (ExecutorState.HOLDING, ReasonCode.STREAM_FAULTY, True)
+    assert status.reason_text == "camera 'front': mean grey level 0.0"
+
+
+def test_arming_over_a_complaint_moves_nothing_until_the_stream_is_in_order() -> None:
+    cell = watching_cell()
+    cell.executor.beat("camera", cell.now_s, "black")
+    cell.run(0.4)
+    assert cell.arm().accepted
+    assert cell.submit(chunk_along(lambda t: cell.tcp[-1], cell.now_s)).reason is ReasonCode.STREAM_FAULTY
+    cell.executor.beat("camera", cell.now_s)
+    assert cell.submit(chunk_along(lambda t: cell.tcp[-1], cell.now_s)).accepted
+
+
 def test_a_watched_stream_that_goes_silent_stops_the_arm_by_its_name() -> None:
     cell = tracking_cell(stream_timeouts_s={"camera": 0.8, "perception": 5.0})
     cell.run(0.4)

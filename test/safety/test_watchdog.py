@@ -41,6 +41,24 @@ def test_an_unknown_stream_is_a_wiring_mistake() -> None:
         Watchdog({"camera": 0.5}).beat("lidar", 0.0)
 
 
+def test_a_complaint_lasts_until_the_stream_is_in_order_again() -> None:
+    dog = Watchdog({"camera": 0.5})
+    dog.start(0.0)
+    dog.beat("camera", 1.0, "black")
+    assert dog.complaint("camera") == "black"
+    dog.beat("camera", 1.1)
+    assert dog.complaint("camera") == ""
+
+
+def test_a_new_start_forgives_silence_but_not_a_complaint() -> None:
+    dog = Watchdog({"camera": 0.5, "perception": 0.5})
+    dog.start(0.0)
+    dog.beat("camera", 1.0, "black")
+    dog.start(9.0)
+    assert dog.expired(9.1) == "camera"
+    assert dog.silence_s("perception", 9.1) == pytest.approx(0.1)
+
+
 @pytest.mark.parametrize(("rate_hz", "floods"), [(20.0, False), (150.0, False), (1000.0, True)])
 def test_a_flood_is_told_from_an_ordinary_policy(rate_hz: float, floods: bool) -> None:
     guard = FloodGuard(most_hz=200.0)

@@ -100,9 +100,12 @@ class Executor:
         if self._measured is None or robot_state.stamp_s >= self._measured.stamp_s:
             self._measured = robot_state
 
-    def beat(self, stream: str, now_s: float) -> None:
-        """A watched stream (a key of `stream_timeouts_s`) was heard."""
-        self._streams.beat(stream, now_s)
+    def beat(self, stream: str, now_s: float, complaint: str = "") -> None:
+        """A watched stream (a key of `stream_timeouts_s`) was in order at `now_s`.
+
+        A `complaint` says what is wrong with it since; it becomes the reason when the stream's time-out passes.
+        """
+        self._streams.beat(stream, now_s, complaint)
 
     def refuse(self, text: str, now_s: float) -> Verdict:
         """Something arrived that is no chunk at all; counted as a rejected one."""
@@ -282,9 +285,11 @@ class Executor:
         if age < -s.max_clock_skew_s:
             return ReasonCode.CLOCK_SKEW, f"the joint state is {-age:.3f} s in the future"
         stream = self._streams.expired(now_s)
-        if stream is not None:
-            return ReasonCode.STREAM_SILENT, f"{stream}: silent for {self._streams.silence_s(stream, now_s):.2f} s"
-        return None
+        if stream is None:
+            return None
+        if complaint := self._streams.complaint(stream):
+            return ReasonCode.STREAM_FAULTY, complaint
+        return ReasonCode.STREAM_SILENT, f"{stream}: silent for {self._streams.silence_s(stream, now_s):.2f} s"
 
     def _deviation(self) -> tuple[ReasonCode, str] | None:
         if self._measured is None:

@@ -54,6 +54,7 @@ class ReasonCode(IntEnum):
     CHUNK_FLOOD = 74
     SECOND_PUBLISHER = 75
     GRIPPER_FAILED = 76
+    STREAM_FAULTY = 77
     # Faults: the arm, a clock or a person; the cause must go before arming (90-).
     EMERGENCY_STOP = 90
     JOINT_STATES_SILENT = 91
@@ -140,6 +141,9 @@ REASONS: Mapping[ReasonCode, Reason] = MappingProxyType(
         ReasonCode.CHUNK_FLOOD: _latched("chunks come faster than max_chunk_hz", "find who sends them, then arm"),
         ReasonCode.SECOND_PUBLISHER: _latched("a second node publishes chunks or set-points", "stop it, then arm"),
         ReasonCode.GRIPPER_FAILED: _latched("the hand refused or failed a command", "home or free the hand, then arm"),
+        ReasonCode.STREAM_FAULTY: _latched(
+            "what a watched stream delivers cannot be used (the text says why)", "mend the camera, then arm"
+        ),
         ReasonCode.EMERGENCY_STOP: _fault("the emergency stop was pressed", "make the cell safe, release it, then arm"),
         ReasonCode.JOINT_STATES_SILENT: _fault("no fresh joint states", "check the robot connection, then arm"),
         ReasonCode.CLOCK_SKEW: _fault("joint states come from the future, or time went back", _CLOCKS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 
@@ -11,20 +12,35 @@ class Watchdog:
     def __init__(self, timeouts_s: Mapping[str, float]) -> None:
         self._timeouts_s = dict(timeouts_s)
         self._heard_s: dict[str, float] = {}
+        self._complaints: dict[str, str] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(self._timeouts_s)
 
     def start(self, now_s: float) -> None:
-        """Count every silence from now, so that a stream that never speaks trips too."""
-        self._heard_s = dict.fromkeys(self._timeouts_s, now_s)
+        """Count every silence from now, so that a stream that never speaks trips too.
 
-    def beat(self, name: str, now_s: float) -> None:
-        """`name` was heard; raises KeyError for a stream that nobody watches, a wiring mistake."""
+        A stream about which there is a complaint gets no such grace: it stays as overdue as it was.
+        """
+        overdue = {name: self._heard_s.get(name, -math.inf) for name in self._complaints}
+        self._heard_s = {**dict.fromkeys(self._timeouts_s, now_s), **overdue}
+
+    def beat(self, name: str, now_s: float, complaint: str = "") -> None:
+        """`name` was last in order at `now_s`; `complaint` is what is wrong with it since, for whoever asks why.
+
+        Raises KeyError for a stream that nobody watches, a wiring mistake.
+        """
         if name not in self._timeouts_s:
             raise KeyError(f"stream {name!r} is not watched; watched: {', '.join(self.names) or 'none'}")
         self._heard_s[name] = max(now_s, self._heard_s.get(name, now_s))
+        self._complaints.pop(name, None)
+        if complaint:
+            self._complaints[name] = complaint
+
+    def complaint(self, name: str) -> str:
+        """What was last said to be wrong with `name`; empty when nothing was."""
+        return self._complaints.get(name, "")
 
     def silence_s(self, name: str, now_s: float) -> float:
         """Seconds since `name` was heard, or since the start."""
