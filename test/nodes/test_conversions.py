@@ -48,7 +48,7 @@ def test_keypoints() -> None:
         12.25,
         (
             Keypoint("red cube", (0.4, -0.1, 0.02), (0.038, 0.038, 0.038)),
-            Keypoint("white plate", (0.5, 0.2, 0.006), (0.17, 0.17, 0.012), age_s=0.5, visible=False),
+            Keypoint("white plate", (0.5, 0.2, 0.006), (0.17, 0.17, 0.012), 0.5, False, (0.01, 0.02, 0.005)),
         ),
     )
     after = conversions.keypoints_of(over_the_wire(conversions.keypoints_message(before)))
@@ -57,6 +57,7 @@ def test_keypoints() -> None:
     for one, other in zip(before.points, after.points, strict=True):
         np.testing.assert_array_equal(one.position, other.position)
         np.testing.assert_array_equal(one.size, other.size)
+        np.testing.assert_array_equal(one.sigma_m, other.sigma_m)
         assert (one.age_s, one.visible) == (other.age_s, other.visible)
 
 

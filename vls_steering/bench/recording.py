@@ -202,9 +202,8 @@ def _joined(parts: list[FloatArray], empty: tuple[int, ...]) -> FloatArray:
 
 
 def _keypoints_json(keypoints: Keypoints) -> dict[str, Any]:
-    points = [
-        {**vars(point), "position": point.position.tolist(), "size": point.size.tolist()} for point in keypoints.points
-    ]
+    arrays = ("position", "size", "sigma_m")
+    points = [{**vars(point), **{name: getattr(point, name).tolist() for name in arrays}} for point in keypoints.points]
     return {"stamp_s": keypoints.stamp_s, "points": points}
 
 

@@ -53,10 +53,14 @@ class Keypoint:
     size: FloatArray  # (3,) m, axis-aligned extents in the base frame
     age_s: float = 0.0  # since the point was last measured
     visible: bool = True
+    sigma_m: FloatArray = field(default_factory=lambda: np.zeros(3))  # (3,) standard deviation of the position
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "position", frozen_array(f"position of {self.name!r}", self.position, (3,)))
         object.__setattr__(self, "size", frozen_array(f"size of {self.name!r}", self.size, (3,)))
+        object.__setattr__(self, "sigma_m", frozen_array(f"sigma of {self.name!r}", self.sigma_m, (3,)))
+        if (self.sigma_m < 0.0).any():
+            raise ShapeError(f"sigma of {self.name!r} is negative")
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,7 @@ def keypoints_message(keypoints: Keypoints) -> KeypointsMessage:
             size=Vector3(**_xyz(point.size)),
             age_s=float(point.age_s),
             visible=bool(point.visible),
+            sigma=Vector3(**_xyz(point.sigma_m)),
         )
         for point in keypoints.points
     ]
@@ -109,7 +110,9 @@ def keypoints_message(keypoints: Keypoints) -> KeypointsMessage:
 
 def keypoints_of(message: KeypointsMessage) -> Keypoints:
     points = tuple(
-        Keypoint(point.name, _array(point.position), _array(point.size), point.age_s, point.visible)
+        Keypoint(
+            point.name, _array(point.position), _array(point.size), point.age_s, point.visible, _array(point.sigma)
+        )
         for point in message.points
     )
     return Keypoints(stamp_seconds(message.header.stamp), points)
