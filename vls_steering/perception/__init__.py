@@ -5,8 +5,10 @@ from vls_steering.perception.frame_health import FrameFault, FrameHealth, FrameH
 from vls_steering.perception.pipeline import PerceptionPipeline
 from vls_steering.perception.segment import GeometricSegmenter
 from vls_steering.perception.settings import PerceptionSettings
+from vls_steering.perception.stream_health import CameraStream, StreamHealth
 
 __all__ = [
+    "CameraStream",
     "Detection",
     "FrameFault",
     "FrameHealth",
@@ -16,4 +18,5 @@ __all__ = [
     "PerceptionPipeline",
     "PerceptionSettings",
     "Segmenter",
+    "StreamHealth",
 ]
