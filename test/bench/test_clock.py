@@ -10,8 +10,10 @@ import pytest
 from bench.runs import FREE, LIFT
 
 from vls_steering.bench.clock import Clock, PausedClock, RunningClock, clock
-from vls_steering.bench.episode import TICK_S, EpisodeRunner, EpisodeSpec, TickView
+from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec, TickView
+from vls_steering.bench.pace import TICK_S, Pace, StopAndGo, Streaming
 from vls_steering.core.errors import ConfigurationError
+from vls_steering.core.types import ActionChunk
 from vls_steering.policies import load_policy
 from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.steering.pilot import Pilot
@@ -34,6 +36,9 @@ class FixedDelay:
 
     def delay_s(self, computing_s: float) -> float:
         return self.seconds
+
+    def pace(self, plan_every_s: float | None) -> Pace:
+        return Streaming()
 
 
 def stamps(runner: EpisodeRunner, given: Clock, limit_s: float = 1.0) -> tuple[list[float], list[float]]:
@@ -94,6 +99,31 @@ def test_a_scaled_clock_says_so() -> None:
 
 def test_a_method_published_for_a_slower_loop_executes_more_of_each_chunk(runner: EpisodeRunner) -> None:
     views: list[TickView] = []
-    spec = EpisodeSpec(FREE, None, LIFT, preset("base"), seed=0, limit_s=1.2, privileged=True, tick_s=0.4)
+    pace = PausedClock().pace(0.4)
+    spec = EpisodeSpec(FREE, None, LIFT, preset("base"), seed=0, limit_s=1.2, privileged=True, pace=pace)
     runner.run(spec, views.append)
     np.testing.assert_allclose([view.observation.stamp_s for view in views], [0.0, 0.4, 0.8], atol=1e-6)
+
+
+def test_a_slow_method_that_stops_to_think_moves_and_every_chunk_begins_where_the_arm_stands(
+    runner: EpisodeRunner,
+) -> None:
+    views: list[TickView] = []
+    pace, thinks = RunningClock().pace(0.8), FixedDelay(0.77)
+    assert isinstance(pace, StopAndGo)
+    cold = preset("ours_cold")
+    spec = EpisodeSpec(FREE, None, LIFT, cold, 0, limit_s=6.0, privileged=True, clock=thinks, pace=pace)
+    result = runner.run(spec, views.append)
+    assert result.rejected == 0
+    assert result.passed + result.scaled == len(views)
+    for view in views:
+        assert np.abs(view.observation.robot.joint_velocities).max() < 0.1
+        assert view.result.chunk.times_s[0] > view.observation.stamp_s + 0.77
+
+
+def test_stop_and_go_hands_out_the_steps_that_it_executes() -> None:
+    times = 3.0 + 0.1 * np.arange(1, 17)
+    chunk = ActionChunk(2.5, times, np.zeros((16, 3)), np.tile([1.0, 0.0, 0.0, 0.0], (16, 1)), np.zeros(16))
+    pace = StopAndGo(0.8)
+    np.testing.assert_allclose(pace.executed(chunk).times_s, times[:8])
+    assert pace.next_look_s(10.0, 0.5) > 11.3

@@ -264,6 +264,8 @@ def with_quats(tilt_rad: float, norm: float = 1.0) -> dict[str, object]:
         (10.5, still, {}, ReasonCode.FUTURE_CHUNK),
         (10.0, still, {"times_s": 9.0 + 0.01 * np.arange(16)}, ReasonCode.BAD_STEP_TIMES),
         (10.0, still, {"times_s": 10.0 + 1.0 * np.arange(1, 17)}, ReasonCode.BAD_STEP_TIMES),
+        (10.0, still, {"times_s": 10.0 + 0.7 + 0.1 * np.arange(16)}, ReasonCode.BAD_STEP_TIMES),
+        (9.9, still, {"times_s": 9.9 + 0.4 + 0.55 * np.arange(16)}, ReasonCode.BAD_STEP_TIMES),
         (9.7, still, {"times_s": 9.7 + 0.01 * np.arange(1, 17)}, ReasonCode.CHUNK_EXPIRED),
         (10.0, lambda t: HOME_TCP + [0, 0, 1.0], {}, ReasonCode.WORKSPACE),
         (10.0, lambda t: HOME_TCP + [0, 0.2, 0], {}, ReasonCode.START_GAP),

@@ -86,11 +86,20 @@ def test_the_gripper_guess_is_clipped() -> None:
     assert float(begun.guess[:, :, 3].abs().max()) <= 0.1 + 1e-6
 
 
-def test_without_a_plan_or_with_an_old_or_future_one_everything_is_cold() -> None:
+def test_without_a_plan_or_with_an_old_one_everything_is_cold() -> None:
     settings = StartSettings(max_age_s=0.5)
-    for begun in (start(settings, None), start(settings, plan(), 5.6), start(settings, plan(), 4.9)):
+    for begun in (start(settings, None), start(settings, plan(), 5.6)):
         assert begun.incumbent is None
         assert bool((begun.level == 1.0).all())
+
+
+def test_a_plan_that_begins_later_waits_at_its_anchor() -> None:
+    made = plan()
+    tcp, width = made.shifted(-3.0 * made.step_s)
+    torch.testing.assert_close(tcp[:, :3], made.anchor.expand(len(tcp), 3, 3))
+    torch.testing.assert_close(tcp[:, 3:], made.tcp[:, :-3])
+    torch.testing.assert_close(width[:, 3:], made.gripper_width[:, :-3])
+    assert start(StartSettings(), made, 4.9).incumbent == 0
 
 
 def test_the_jump_counts_in_sigma_and_only_for_warm_particles() -> None:

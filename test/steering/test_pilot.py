@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -312,3 +313,20 @@ def test_settings_refuse_nonsense_and_presets_are_settings() -> None:
     assert all(isinstance(settings, SteeringSettings) for settings in PRESETS.values())
     assert not preset("base_warm").steers
     assert preset("best_of_k").steers
+
+
+def test_what_is_planned_for_an_arm_that_stands_begins_when_it_arrives_and_later_chunks_when_they_were_seen() -> None:
+    policy = fan(1.0, 1.0)
+    made = pilot(policy, None)
+    first, second = made.tick(observe(3.0), delay_s=0.3).chunk, made.tick(observe(3.1), delay_s=0.3).chunk
+    np.testing.assert_allclose(first.times_s[0], 3.4)
+    np.testing.assert_allclose(second.times_s[0], 3.2)
+    assert (first.stamp_s, second.stamp_s) == (3.0, 3.1)
+
+
+def test_a_chunk_that_was_cut_short_is_not_relied_upon() -> None:
+    made = pilot(fan(1.0, 1.0), None)
+    chunk = made.tick(observe(3.0), delay_s=0.3).chunk
+    cut = {name: getattr(chunk, name)[:4] for name in ("times_s", "positions", "quats_xyzw", "gripper_widths_m")}
+    made.commit(replace(chunk, **cut))
+    np.testing.assert_allclose(made.tick(observe(3.6), delay_s=0.3).chunk.times_s[0], 4.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from vls_steering.bench.pace import Pace, StopAndGo, Streaming
 from vls_steering.core.errors import ConfigurationError
 
 CLOCKS = ("paused", "running")
@@ -26,6 +27,10 @@ class Clock(Protocol):
         """Simulated time that passes while a tick computes for `computing_s` seconds of this machine's processor."""
         ...
 
+    def pace(self, plan_every_s: float | None) -> Pace:
+        """Of a method that plans every `plan_every_s`; None: as often as this stack does."""
+        ...
+
 
 @dataclass(frozen=True)
 class PausedClock:
@@ -35,6 +40,9 @@ class PausedClock:
 
     def delay_s(self, computing_s: float) -> float:
         return 0.0
+
+    def pace(self, plan_every_s: float | None) -> Pace:
+        return Streaming() if plan_every_s is None else Streaming(plan_every_s)
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,9 @@ class RunningClock:
 
     def delay_s(self, computing_s: float) -> float:
         return self.time_scale * computing_s
+
+    def pace(self, plan_every_s: float | None) -> Pace:
+        return Streaming() if plan_every_s is None else StopAndGo(plan_every_s)
 
 
 def clock(name: str, time_scale: float) -> Clock:

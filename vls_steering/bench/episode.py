@@ -17,6 +17,7 @@ import numpy as np
 from vls_steering.bench.clock import Clock, PausedClock
 from vls_steering.bench.keep_out import WithKeepOut
 from vls_steering.bench.outcome import EpisodeLog, EpisodeResult, refused
+from vls_steering.bench.pace import Pace, Streaming
 from vls_steering.bench.plant import Plant
 from vls_steering.core.errors import Refusal
 from vls_steering.core.types import Keypoints, Observation, RobotState
@@ -36,10 +37,10 @@ from vls_steering.steering.splice import LatencyEstimate
 from vls_steering.steering.telemetry import TickResult
 from vls_steering.vlm import OfflineGrammar, Planner, PlanRequest, plan
 
-TICK_S = 0.1
 SETTLING_FRAMES = 4  # pictures before the instruction is grounded
 WRIST_EVERY = 3  # the wrist camera adds to the front one at a third of its rate
-_PAUSED = PausedClock()
+_REST_POLL_S = 0.05
+_PAUSED, _STREAMING = PausedClock(), Streaming()
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class EpisodeSpec:
     limit_s: float = 16.0
     privileged: bool = False  # keypoints from the simulator instead of the cameras
     clock: Clock = _PAUSED
-    tick_s: float = TICK_S  # from one plan to the next, unless planning takes longer
+    pace: Pace = _STREAMING
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class EpisodeRunner:
         self._world = World(layout)
         self._kinematics = ArmKinematics()
         self._rig: CameraRig | None = None
-        self._warmed: set[SteeringSettings] = set()
+        self._warmed: dict[SteeringSettings, float] = {}  # s that a tick from noise takes
 
     @property
     def world(self) -> World:
@@ -101,12 +102,13 @@ class EpisodeRunner:
                 pilot.set_program(plan(PlanRequest(spec.instruction, keypoints), _planner(spec.layout)))
             except Refusal as refusal:
                 return refused(str(refusal))
-        self._warm_up(pilot, spec, Observation(world.robot_state(), keypoints))
-        limits = _limits(spec.tick_s)
+        latency = LatencyEstimate()
+        latency.add(spec.clock.delay_s(self._warm_up(pilot, spec, Observation(world.robot_state(), keypoints))))
+        limits = _limits(spec.pace)
         executor = Executor(FR3_LIMITS, limits, self._kinematics)
         executor.arm(world.robot_state(), world.stamp_s)
         plant = Plant(world, executor, spec.goal, limits.control_period_s)
-        log, latency = EpisodeLog(), LatencyEstimate()
+        log = EpisodeLog()
         while plant.elapsed_s < spec.limit_s and not plant.over:
             begun_s = plant.elapsed_s
             robot = world.robot_state()
@@ -119,11 +121,15 @@ class EpisodeRunner:
             delay_s = spec.clock.delay_s(look.computing_s + tick_s)
             latency.add(delay_s)
             plant.advance(begun_s + delay_s)
-            plant.submit(result.chunk)
+            chunk = spec.pace.executed(result.chunk)
+            pilot.commit(chunk)
+            plant.submit(chunk)
             log.tick(result, tick_s, delay_s, begun_s)
             if watch is not None:
                 watch(TickView(observation, result, state))
-            plant.advance(begun_s + spec.tick_s)
+            plant.advance(spec.pace.next_look_s(begun_s, delay_s))
+            while not (spec.pace.may_look(executor.status().state) or plant.over):
+                plant.advance(plant.elapsed_s + _REST_POLL_S)
         return log.result(plant, executor.status(), spec.goal)
 
     def close(self) -> None:
@@ -136,12 +142,18 @@ class EpisodeRunner:
             keypoints = eyes(self._world.robot_state()).keypoints
         return keypoints
 
-    def _warm_up(self, pilot: Pilot, spec: EpisodeSpec, observation: Observation) -> None:
-        """The first tick of a process loads and allocates; a robot's policy node does that before it is activated."""
+    def _warm_up(self, pilot: Pilot, spec: EpisodeSpec, observation: Observation) -> float:
+        """Seconds that a tick from noise takes; measured once, after one that loads and allocates.
+
+        A robot's policy node does the same before it is activated.
+        """
         if spec.steering not in self._warmed:
-            pilot.tick(observation)
-            pilot.reset()
-            self._warmed.add(spec.steering)
+            for _ in range(2):
+                started_s = time.thread_time()
+                pilot.tick(observation)
+                self._warmed[spec.steering] = time.thread_time() - started_s
+                pilot.reset()
+        return self._warmed[spec.steering]
 
     def _eyes(self, spec: EpisodeSpec) -> Callable[[RobotState], Look]:
         if spec.privileged:
@@ -165,12 +177,13 @@ class EpisodeRunner:
         return look
 
 
-def _limits(tick_s: float) -> ExecutorSettings:
+def _limits(pace: Pace) -> ExecutorSettings:
     """The executor as it ships; one that trusts a chunk to its end for a method that plans once in half a chunk."""
     shipped = ExecutorSettings()
-    if tick_s < 0.5 * shipped.chunk_timeout_s:
+    if pace.patience_s < shipped.chunk_timeout_s:
         return shipped
-    return shipped.model_copy(update={"max_chunk_age_s": 2 * tick_s, "chunk_timeout_s": 2 * tick_s})
+    longest_s = ("max_chunk_age_s", "chunk_timeout_s", "policy_timeout_s")
+    return shipped.model_copy(update={name: max(getattr(shipped, name), pace.patience_s) for name in longest_s})
 
 
 def _planner(layout: SceneLayout) -> Planner:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from vls_steering.bench.episode import SETTLING_FRAMES, TICK_S
+from vls_steering.bench.episode import SETTLING_FRAMES
+from vls_steering.bench.pace import TICK_S
 from vls_steering.bench.score import goal_of
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.core.types import ActionChunk, Keypoints, Observation

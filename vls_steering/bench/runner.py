@@ -15,8 +15,9 @@ from typing import Any
 
 from vls_steering import __version__
 from vls_steering.bench.clock import Clock
-from vls_steering.bench.episode import TICK_S, EpisodeRunner, EpisodeSpec
+from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec
 from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.pace import TICK_S
 from vls_steering.bench.progress import Progress
 from vls_steering.bench.seeds import Seeds
 from vls_steering.bench.suites import PLAN_EVERY_S, suite
@@ -119,7 +120,7 @@ def _run_episode(options: BenchOptions, key: EpisodeKey) -> dict[str, Any]:
             limit_s=task.limit_s,
             privileged=options.privileged,
             clock=options.clock,
-            tick_s=PLAN_EVERY_S.get(key.method, TICK_S),
+            pace=options.clock.pace(PLAN_EVERY_S.get(key.method)),
         )
         return asdict(runner.run(spec))
     except Exception:  # noqa: BLE001 - whatever breaks must stay in the denominator

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vls_steering.bench.contrast import AloneRun, Prologue
 from vls_steering.bench.demo_display import Display
-from vls_steering.bench.episode import TICK_S
+from vls_steering.bench.pace import TICK_S
 from vls_steering.bench.score import goal_of
 from vls_steering.core.errors import ExitCode, VlsError
 from vls_steering.nodes.demo_files import write_files

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,20 @@ class PolicyBody:
         if settings.calibration:
             steering = load_calibration(Path(settings.calibration)).on(steering, policy.sha256)
         self._pilot = Pilot(policy, steering, settings.seed)
-        self._pilot.tick(make_example_observation())  # the first pass through a network is the slowest: not in motion
+        # The first pass through a network is the slowest: not in motion.  The second says what to expect.
+        self._from_noise_s = [self._timed_example() for _ in range(2)][-1]
         node.facts.update(policy=f"{policy.name} {policy.sha256[:12]}", preset=settings.preset)
         self._joints = JointStateReader(node, ArmKinematics())
         self._lock = threading.Lock()
         self._chunks = node.publisher(topics.ACTION_CHUNK)
         self._statuses = node.publisher(topics.STEERING_STATUS)
         self._markers = node.publisher(topics.STEERING_MARKERS)
+
+    def _timed_example(self) -> float:
+        started_s = time.monotonic()
+        self._pilot.tick(make_example_observation())
+        self._pilot.reset()
+        return time.monotonic() - started_s
 
     def start(self) -> None:
         self._keypoints: Keypoints | None = None
@@ -91,6 +99,7 @@ class PolicyBody:
         self._last: ActionChunk | None = None
         self._resting: RobotState | None = None
         self._latency = LatencyEstimate()
+        self._latency.add(self._from_noise_s)
         self._ticks = self._misses = 0
         node = self._node
         self._joints.start()

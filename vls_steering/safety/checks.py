@@ -91,8 +91,11 @@ def chunk_checks(settings: ExecutorSettings) -> tuple[ChunkCheck, ...]:
         times, most = p.chunk.times_s, settings.max_step_gap_s
         if times[0] < p.chunk.stamp_s - 1e-6:
             return Finding(ReasonCode.BAD_STEP_TIMES, "the first step lies before the observation")
-        gaps = np.diff(times, prepend=p.chunk.stamp_s)
-        if gaps.max() > most or (len(gaps) > 1 and gaps[1:].min() < _SHORTEST_STEP_S):
+        # A chunk for an arm at rest begins when it arrives, so its first step counts from now.
+        if (wait := times[0] - max(p.chunk.stamp_s, p.now_s)) > most:
+            return Finding(ReasonCode.BAD_STEP_TIMES, f"the first step is {wait:.3f} s ahead, at most {most:g} s")
+        gaps = np.diff(times)
+        if len(gaps) and (gaps.max() > most or gaps.min() < _SHORTEST_STEP_S):
             worst = f"{gaps.min():.4f} to {gaps.max():.3f} s between steps"
             return Finding(ReasonCode.BAD_STEP_TIMES, f"{worst}, accepted {_SHORTEST_STEP_S:g} to {most:g} s")
         if times[-1] <= p.now_s:

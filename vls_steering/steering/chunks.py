@@ -14,6 +14,7 @@ OPEN_ABOVE_M = 0.6 * GRIPPER_OPEN_M
 
 def motion_chunk(
     observation: Observation,
+    begins_s: float,
     positions: FloatArray,
     widths_m: FloatArray,
     opened: bool,
@@ -22,13 +23,13 @@ def motion_chunk(
     program_sha256: str,
     sequence: int,
 ) -> ActionChunk:
-    """Positions (H, 3) m and continuous widths (H,) m, due every `step_s` after the observation; hand down.
+    """Positions (H, 3) m and continuous widths (H,) m, due every `step_s` after `begins_s`; hand down.
 
     `opened` is the gripper command in force when the chunk begins.
     """
     return ActionChunk(
         stamp_s=observation.stamp_s,
-        times_s=observation.stamp_s + step_s * np.arange(1.0, len(positions) + 1.0),
+        times_s=begins_s + step_s * np.arange(1.0, len(positions) + 1.0),
         positions=positions,
         quats_xyzw=np.tile(DOWN_QUAT_XYZW, (len(positions), 1)),
         gripper_widths_m=switched(widths_m, opened),
@@ -44,7 +45,21 @@ def hold_chunk(
     """Stay at the measured TCP with the gripper command in force."""
     positions = np.tile(observation.robot.tcp_position, (horizon, 1))
     widths = np.full(horizon, GRIPPER_OPEN_M if opened else 0.0)
-    return motion_chunk(observation, positions, widths, opened, step_s, ChunkSource.HOLD, program_sha256, sequence)
+    begins_s = observation.stamp_s
+    return motion_chunk(
+        observation, begins_s, positions, widths, opened, step_s, ChunkSource.HOLD, program_sha256, sequence
+    )
+
+
+def begins_at(chunk: ActionChunk | None, observation: Observation, delay_s: float) -> float:
+    """When a chunk begins that arrives `delay_s` after its observation, s.
+
+    With the observation while the arm moves along `chunk`, which it will have followed in the meantime; on arrival
+    when the arm stands until then.
+    """
+    arrives_s = observation.stamp_s + delay_s
+    stands = chunk is None or chunk.source is ChunkSource.HOLD or chunk.times_s[-1] <= arrives_s
+    return arrives_s if stands else observation.stamp_s
 
 
 def switched(widths_m: FloatArray, opened: bool) -> FloatArray:

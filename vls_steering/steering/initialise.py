@@ -21,7 +21,7 @@ from vls_steering.steering.settings import StartSettings
 class Plan:
     """The clean chunks of a tick, the executed one first, then from best to worst; only valid ones."""
 
-    stamp_s: float
+    stamp_s: float  # when it begins: at its observation, or later when the arm stood until it arrived
     anchor: Tensor  # (3,) m, TCP at the stamp
     tcp: Tensor  # (P, H, 3) m, base frame; step i is due (i + 1) * step_s after the stamp
     gripper_width: Tensor  # (P, H) m
@@ -30,15 +30,15 @@ class Plan:
     def shifted(self, elapsed_s: float) -> tuple[Tensor, Tensor]:
         """The same paths resampled for an observation `elapsed_s` later: TCP (P, H, 3) m, width (P, H) m.
 
-        Linear in time between the steps, with the anchor as the knot at time 0; beyond the end the last
-        pose and width repeat.  `elapsed_s` may be any duration >= 0, not only whole steps.
+        Linear in time between the steps, with the anchor as the knot at time 0; beyond the end the last pose and
+        width repeat, before the beginning the anchor and the first width.  `elapsed_s` need not be whole steps.
         """
         horizon = self.tcp.shape[1]
         anchor = self.anchor.to(self.tcp).expand(len(self.tcp), 1, 3)
         knots = torch.cat([anchor, self.tcp], dim=1)
         widths = torch.cat([self.gripper_width[:, :1], self.gripper_width], dim=1)
         steps = torch.arange(1, horizon + 1, dtype=self.tcp.dtype, device=self.tcp.device)
-        at = (steps + elapsed_s / self.step_s).clamp(max=horizon)
+        at = (steps + elapsed_s / self.step_s).clamp(0, horizon)
         low = at.floor().long().clamp(max=horizon - 1)
         share = at - low
         tcp = torch.lerp(knots[:, low], knots[:, low + 1], share[None, :, None])
@@ -87,7 +87,7 @@ class WarmStart:
 
     def start(self, plan: Plan | None, stamp_s: float, anchor: Tensor, noise: Tensor, turned: bool) -> Start:
         cold = self._cold.start(plan, stamp_s, anchor, noise, turned)
-        if plan is None or not 0.0 <= stamp_s - plan.stamp_s <= self._settings.max_age_s:
+        if plan is None or not stamp_s - plan.stamp_s <= self._settings.max_age_s:
             return cold
         level = self._levels(len(noise), len(plan.tcp), turned).to(noise)
         warm = len(level)

@@ -16,7 +16,7 @@ from vls_steering.core.errors import VlsError
 from vls_steering.core.types import ActionChunk, ChunkSource, Observation
 from vls_steering.policies.base import FrozenPolicy
 from vls_steering.rewards.rollout import Scene
-from vls_steering.steering.chunks import hold_chunk, motion_chunk, opened_at
+from vls_steering.steering.chunks import begins_at, hold_chunk, motion_chunk, opened_at
 from vls_steering.steering.deadline import Deadline
 from vls_steering.steering.figures import figures, rejection
 from vls_steering.steering.initialise import Plan
@@ -80,7 +80,8 @@ class Pilot:
         """Plan from one observation.
 
         `delay_s` is how long after the observation the chunk will arrive at the executor: until then the arm
-        follows the last one, so that much of the chunk is clamped to it.  A robot hands in the 95th percentile of
+        follows the last one, so that much of the chunk is clamped to it; where there is none to follow, the chunk
+        begins when it arrives.  A robot hands in the 95th percentile of
         what its ticks took (`LatencyEstimate`); where the world waits for the sampler it is 0.
 
         A hold is an answer, not an error: the chunk's source says so and `telemetry.reason` why.
@@ -106,10 +107,14 @@ class Pilot:
                 reason = str(error)
         if outcome is not None and outcome.selection.chosen is None:
             reason = rejection(outcome)
-        result = self._result(observation, status, outcome, reason, watch)
+        result = self._result(observation, delay_s, status, outcome, reason, watch)
         self._executed = result.chunk
         self._tick += 1
         return result
+
+    def commit(self, chunk: ActionChunk) -> None:
+        """What the executor was really given, where that is less than the last tick's chunk."""
+        self._executed = chunk
 
     def _remember(self, observation: Observation) -> None:
         if self._history and observation.stamp_s < self._history[-1].stamp_s:
@@ -157,7 +162,7 @@ class Pilot:
         self._recovery = max(self._recovery - 1, 0)
         self._plan = None
         if outcome.selection.chosen is not None:
-            self._plan = outcome.plan(observation.stamp_s, anchor, space.step_s)
+            self._plan = outcome.plan(begins_at(self._executed, observation, delay_s), anchor, space.step_s)
         return outcome
 
     def _objective(self, observation: Observation, anchor: Tensor) -> Objective | None:
@@ -170,7 +175,13 @@ class Pilot:
         return Objective(self._stages.stage, scene, space, anchor, times_s)
 
     def _result(
-        self, observation: Observation, status: StageStatus, outcome: Outcome | None, reason: str, watch: Stopwatch
+        self,
+        observation: Observation,
+        delay_s: float,
+        status: StageStatus,
+        outcome: Outcome | None,
+        reason: str,
+        watch: Stopwatch,
     ) -> TickResult:
         space = self._policy.action_space
         steered = self._stages is not None and self._settings.steers
@@ -183,7 +194,8 @@ class Pilot:
         else:
             source = ChunkSource.STEERED if steered else ChunkSource.UNSTEERED
             path, widths = _array(outcome.tcp[chosen]), _array(outcome.gripper_width[chosen])
-            chunk = motion_chunk(observation, path, widths, opened, space.step_s, source, sha256, self._tick)
+            begins_s = begins_at(self._executed, observation, delay_s)
+            chunk = motion_chunk(observation, begins_s, path, widths, opened, space.step_s, source, sha256, self._tick)
         self._steered += int(chunk.source is ChunkSource.STEERED)
         return TickResult(
             chunk=chunk,

@@ -41,10 +41,10 @@ class Outcome:
     safety_m: Tensor  # (K,), +inf when unsteered
     selection: Selection
 
-    def plan(self, stamp_s: float, anchor: Tensor, step_s: float) -> Plan:
+    def plan(self, begins_s: float, anchor: Tensor, step_s: float) -> Plan:
         """What the next tick warm-starts from."""
         order = self.selection.order
-        return Plan(stamp_s, anchor, self.tcp[order], self.gripper_width[order], step_s)
+        return Plan(begins_s, anchor, self.tcp[order], self.gripper_width[order], step_s)
 
 
 class Planner:
@@ -182,7 +182,7 @@ class Planner:
 
     def _ahead(self, query: Query, plan: Plan) -> int:
         """Steps of the executed chunk that are not due yet, at most H."""
-        elapsed_s = query.stamp_s - plan.stamp_s
+        elapsed_s = max(query.stamp_s - plan.stamp_s, 0.0)
         return max(self._action_space.horizon - math.ceil(elapsed_s / self._action_space.step_s - 1e-6), 0)
 
 
