@@ -41,12 +41,13 @@ def merge_views(detections: Sequence[Detection], gap_m: float) -> tuple[Sighting
     """Group detections of one colour whose bounds are closer than `gap_m`, and fuse every group."""
     groups: list[list[Detection]] = []
     for detection in sorted(detections, key=lambda d: -len(d.points)):
-        partners = [g for g in groups if any(_same_object(detection, other, gap_m) for other in g)]
-        merged = [detection]
-        for group in partners:
-            merged = group + merged
-            groups.remove(group)
-        groups.append(merged)
+        joined, apart = [detection], []
+        for group in groups:
+            if any(_same_object(detection, other, gap_m) for other in group):
+                joined = group + joined
+            else:
+                apart.append(group)
+        groups = [*apart, joined]
     return tuple(_fuse(group) for group in groups)
 
 

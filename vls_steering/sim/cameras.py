@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,11 +14,26 @@ from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import CameraFrame
 from vls_steering.sim.layout import SceneLayout
 from vls_steering.sim.model import FRONT_CAMERA, WRIST_CAMERA
+from vls_steering.sim.props import Prop, add_prop
 from vls_steering.sim.world import World
 
 CAMERAS = (FRONT_CAMERA, WRIST_CAMERA)
 # MuJoCo looks along -z with y up; an optical frame looks along +z with y down (REP-103).
 _OPTICAL_FROM_MUJOCO = np.diag([1.0, -1.0, -1.0])
+
+
+@dataclass(frozen=True)
+class PropPixels:
+    """How much of a prop a camera sees."""
+
+    name: str
+    seen: int
+    alone: int  # the same if nothing else were there
+
+    @property
+    def share(self) -> float:
+        """Of its silhouette within the picture that nothing hides."""
+        return self.seen / max(self.alone, 1)
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,7 @@ class CameraNoise:
     dropout: float = 0.003  # share of pixels without a return
     edge_dropout: float = 0.5  # the same at depth discontinuities
     edge_m: float = 0.02
+    blur_px: float = 0.0  # length of the colour picture's motion blur; its direction is drawn per frame
 
 
 class CameraRig:
@@ -54,8 +71,15 @@ class CameraRig:
         self._viewport = mujoco.MjrRect(0, 0, width, height)
         self.reset(world.layout, seed)
 
-    def reset(self, layout: SceneLayout, seed: int) -> None:
-        """New noise stream; the lighting gain is drawn once per layout."""
+    def reset(
+        self, layout: SceneLayout, seed: int, props: Sequence[Prop] = (), noise: CameraNoise | None = None
+    ) -> None:
+        """New noise stream; the lighting gain is drawn once per layout.
+
+        `props` are seen beside the world's bodies; `noise` replaces the rig's from here on.
+        """
+        self._props = tuple(props)
+        self._noise = noise or self._noise
         self._rng = np.random.default_rng([seed, layout.seed, 7])
         self._gain = 1.0 + self._noise.gain_sigma * self._rng.standard_normal(3)
 
@@ -80,25 +104,58 @@ class CameraRig:
 
     def render_clean(self, full_state: FloatArray, camera: str) -> tuple[np.ndarray, np.ndarray]:
         """Colour (H, W, 3) uint8 and depth (H, W) float32 m without noise, in one rendering pass."""
+        return self.render_view(self._fixed_view(full_state, camera))
+
+    def count_pixels(self, full_state: FloatArray, camera: str) -> tuple[PropPixels, ...]:
+        """Per prop, what a camera without noise sees of it: the truth about who hides whom."""
+        self._update_scene(self._fixed_view(full_state, camera))
+        bodies = self._scene.ngeom - len(self._props)
+        seen = np.bincount(self._read_identities().ravel(), minlength=self._scene.ngeom + 1)[bodies + 1 :]
+        pixels = []
+        for prop, count in zip(self._props, seen, strict=True):
+            self._scene.ngeom = 0
+            alone = add_prop(self._scene, prop)
+            pixels.append(PropPixels(prop.name, int(count), int((self._read_identities() == alone).sum())))
+        return tuple(pixels)
+
+    def _fixed_view(self, full_state: FloatArray, camera: str) -> mujoco.MjvCamera:
         mujoco.mj_setState(self._model, self._data, full_state, mujoco.mjtState.mjSTATE_INTEGRATION)
         mujoco.mj_kinematics(self._model, self._data)
         mujoco.mj_camlight(self._model, self._data)
         view = mujoco.MjvCamera()
         view.type = mujoco.mjtCamera.mjCAMERA_FIXED
         view.fixedcamid = self._model.camera(camera).id
-        return self.render_view(view)
+        return view
 
     def render_view(self, view: mujoco.MjvCamera) -> tuple[np.ndarray, np.ndarray]:
         """The current state from any viewpoint."""
-        self._gl.make_current()
-        mujoco.mjv_updateScene(
-            self._model, self._data, self._options, None, view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
-        )
+        self._update_scene(view)
         mujoco.mjr_render(self._viewport, self._scene, self._context)
         color = np.empty((self.height, self.width, 3), np.uint8)
         buffer = np.empty((self.height, self.width), np.float32)
         mujoco.mjr_readPixels(color, buffer, self._viewport, self._context)
         return np.ascontiguousarray(color[::-1]), self._metric_depth(buffer[::-1])
+
+    def _update_scene(self, view: mujoco.MjvCamera) -> None:
+        self._gl.make_current()
+        mujoco.mjv_updateScene(
+            self._model, self._data, self._options, None, view, mujoco.mjtCatBit.mjCAT_ALL, self._scene
+        )
+        for prop in self._props:
+            add_prop(self._scene, prop)
+
+    def _read_identities(self) -> np.ndarray:
+        """(H, W): 1 + index of the body that each pixel shows, 0 for none."""
+        flags = (mujoco.mjtRndFlag.mjRND_SEGMENT, mujoco.mjtRndFlag.mjRND_IDCOLOR)
+        for flag in flags:
+            self._scene.flags[flag] = 1
+        mujoco.mjr_render(self._viewport, self._scene, self._context)
+        for flag in flags:
+            self._scene.flags[flag] = 0
+        code = np.empty((self.height, self.width, 3), np.uint8)
+        mujoco.mjr_readPixels(code, None, self._viewport, self._context)
+        identities: np.ndarray = code[::-1].astype(np.int64) @ np.array([1, 256, 65536])
+        return identities
 
     def _metric_depth(self, buffer: np.ndarray) -> np.ndarray:
         """Reverse z-buffer (1 near, 0 far) to metres along the optical axis."""
@@ -108,6 +165,8 @@ class CameraRig:
         return depth
 
     def _noisy_color(self, color: np.ndarray) -> np.ndarray:
+        if self._noise.blur_px > 0.0:
+            color = cv2.filter2D(color, -1, _streak(self._noise.blur_px, self._rng.uniform(0.0, np.pi)))
         noise = self._noise.color_sigma * self._rng.standard_normal(color.shape, dtype=np.float32)
         return np.clip(color * self._gain.astype(np.float32) + noise, 0, 255).astype(np.uint8)
 
@@ -130,3 +189,14 @@ class CameraRig:
         pose[:3, :3] = self._data.cam_xmat[camera_id].reshape(3, 3) @ _OPTICAL_FROM_MUJOCO
         pose[:3, 3] = self._data.cam_xpos[camera_id]
         return pose
+
+
+def _streak(length_px: float, angle_rad: float) -> np.ndarray:
+    """Kernel of a motion by `length_px` during the exposure; sums to one."""
+    side = 2 * int(np.ceil(0.5 * length_px)) + 1
+    middle = side // 2
+    kernel = np.zeros((side, side), np.float32)
+    for along in np.linspace(-0.5 * length_px, 0.5 * length_px, 4 * side):
+        kernel[round(middle + along * np.sin(angle_rad)), round(middle + along * np.cos(angle_rad))] += 1.0
+    streak: np.ndarray = kernel / kernel.sum()
+    return streak
