@@ -182,7 +182,7 @@ def _limits(pace: Pace) -> ExecutorSettings:
     shipped = ExecutorSettings()
     if pace.patience_s < shipped.chunk_timeout_s:
         return shipped
-    longest_s = ("max_chunk_age_s", "chunk_timeout_s", "policy_timeout_s")
+    longest_s = ("max_chunk_age_s", "max_step_gap_s", "chunk_timeout_s", "policy_timeout_s")
     return shipped.model_copy(update={name: max(getattr(shipped, name), pace.patience_s) for name in longest_s})
 
 

@@ -55,11 +55,10 @@ def begins_at(chunk: ActionChunk | None, observation: Observation, delay_s: floa
     """When a chunk begins that arrives `delay_s` after its observation, s.
 
     With the observation while the arm moves along `chunk`, which it will have followed in the meantime; on arrival
-    when the arm stands until then.
+    when the arm stands.
     """
-    arrives_s = observation.stamp_s + delay_s
-    stands = chunk is None or chunk.source is ChunkSource.HOLD or chunk.times_s[-1] <= arrives_s
-    return arrives_s if stands else observation.stamp_s
+    stands = chunk is None or chunk.source is ChunkSource.HOLD or chunk.times_s[-1] <= observation.stamp_s
+    return observation.stamp_s + delay_s if stands else observation.stamp_s
 
 
 def switched(widths_m: FloatArray, opened: bool) -> FloatArray:

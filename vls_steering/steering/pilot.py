@@ -138,6 +138,7 @@ class Pilot:
         space, settings = self._policy.action_space, self._settings
         warm = settings.start.mode == "warm" and self._plan is not None and not turned and self._recovery == 0
         course = self._planner.course(settings.warm_steps if warm else settings.cold_steps)
+        begins_s = begins_at(self._executed, observation, delay_s)
         query = Query(
             stamp_s=observation.stamp_s,
             encoding=encoding,
@@ -149,7 +150,8 @@ class Pilot:
             course=course,
             noise=TickNoise.draw(self._seed, self._tick, settings.count, len(course.moves), space.horizon, space.size),
             deadline=deadline,
-            delay_s=delay_s,
+            # A chunk for an arm that stands until then continues nothing.
+            delay_s=0.0 if begins_s > observation.stamp_s else delay_s,
         )
         try:
             outcome = self._planner.plan(query, watch)
@@ -162,7 +164,7 @@ class Pilot:
         self._recovery = max(self._recovery - 1, 0)
         self._plan = None
         if outcome.selection.chosen is not None:
-            self._plan = outcome.plan(begins_at(self._executed, observation, delay_s), anchor, space.step_s)
+            self._plan = outcome.plan(begins_s, anchor, space.step_s)
         return outcome
 
     def _objective(self, observation: Observation, anchor: Tensor) -> Objective | None:
