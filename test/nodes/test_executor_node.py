@@ -34,7 +34,7 @@ class Arm(Stage):
     """An arm that is always where it was sent."""
 
     def __init__(self, **parameters: Any) -> None:
-        super().__init__(NODE, LISTENS, **{"keypoints_timeout_s": 0.0, **parameters})
+        super().__init__(NODE, LISTENS, **{"keypoints_timeout_s": 0.0, "camera_timeout_s": 0.0, **parameters})
         self.joints = np.array(NOMINAL_POSTURE)
         self.tcp, _ = ArmKinematics().tcp_pose(self.joints)
         self.armed = False

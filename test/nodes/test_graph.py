@@ -83,7 +83,8 @@ def test_every_process_ends_cleanly_when_interrupted(moving: Graph) -> None:
 def test_a_sentence_becomes_a_lifted_cube(graph: MakeGraph) -> None:
     """Judged by the world itself, with the policy that comes along."""
     one = graph(sim_bridge=SIMULATION, executor={}, camera={}, perception={}, vlm={}, policy={})
-    assert one.trigger(topics.ARM_SERVICE).success
+    # Right after the start the executor may not have heard a joint state yet.
+    one.until(lambda: one.trigger(topics.ARM_SERVICE).success, what="arming")
     one.instruct("pick up the red cube")
     one.until(lambda: (s := one.newest(topics.VLM_STATUS)) and s.state == VlmStatus.STATE_ACCEPTED, 60.0, "a program")
     one.until(lambda: (s := one.newest(topics.STEERING_STATUS)) and s.finished, within_s=240.0, what="the task")

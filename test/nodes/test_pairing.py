@@ -9,6 +9,7 @@ pytest.importorskip("rclpy")
 
 from sensor_msgs.msg import JointState
 
+from vls_steering.core.errors import ShapeError
 from vls_steering.core.types import CameraFrame
 from vls_steering.nodes.conversions import header
 from vls_steering.nodes.pairing import PARTS, FrameAssembler, JointHistory
@@ -63,7 +64,46 @@ def test_a_late_part_of_an_overtaken_frame_changes_nothing(assembler, whole) -> 
 def test_lost_parts_do_not_pile_up(assembler) -> None:
     for tick in range(100):
         assembler.add("color", parts(1.0 + 0.1 * tick)["color"])
-    assert len(assembler._partial) <= 4
+    assert len(assembler._partial) <= 10
+
+
+def test_one_calibration_serves_every_picture(assembler, whole) -> None:
+    assembler.add("info", parts(1.0)["info"])
+    for tick in range(3):
+        for part in ("color", "depth", "pose"):
+            assembler.add(part, parts(2.0 + 0.1 * tick)[part])
+    assert [frame.stamp_s for frame in whole] == pytest.approx([2.0, 2.1, 2.2])
+
+
+def test_depth_stamped_a_few_milliseconds_beside_its_colour_belongs_to_it(assembler, whole) -> None:
+    color, depth = parts(1.0), parts(1.004)
+    for part in ("info", "color", "pose"):
+        assembler.add(part, color[part])
+    assembler.add("depth", depth["depth"])
+    assert [frame.stamp_s for frame in whole] == [1.0]
+
+
+def test_where_somebody_knows_the_pose_none_is_waited_for(whole) -> None:
+    asked: list[tuple[str, float]] = []
+
+    def locate(frame_id: str, stamp_s: float) -> np.ndarray:
+        asked.append((frame_id, stamp_s))
+        return np.diag([1.0, -1.0, -1.0, 1.0])
+
+    assembler = FrameAssembler("front", whole.append, locate)
+    for part in assembler.parts:
+        assembler.add(part, parts(1.0)[part])
+    assert asked == [("front_color_optical_frame", 1.0)]
+    np.testing.assert_allclose(whole[0].base_from_camera, np.diag([1.0, -1.0, -1.0, 1.0]))
+
+
+def test_a_calibration_of_another_size_is_refused(assembler) -> None:
+    message = parts(1.0)
+    message["info"].width = 640
+    for part in PARTS[:-1]:
+        assembler.add(part, message[part])
+    with pytest.raises(ShapeError, match="640x4 pixels, the picture of 6x4"):
+        assembler.add(PARTS[-1], message[PARTS[-1]])
 
 
 def joints(stamp_s: float) -> JointState:

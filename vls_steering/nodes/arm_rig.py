@@ -36,7 +36,7 @@ ANSWER_S = 20.0
 UP_S = 90.0
 MODULES = {name: f"vls_steering.nodes.{name}" for name in ("protocol_arm", "executor", "stand_in_policy")}
 LIFECYCLE = ("protocol_arm", "executor")
-EXECUTOR_PARAMETERS = ("robot:=protocol", "keypoints_timeout_s:=1.0")
+EXECUTOR_PARAMETERS = ("robot:=protocol", "keypoints_timeout_s:=1.0", "camera_timeout_s:=0.0")
 
 
 class ArmRig:

@@ -101,6 +101,7 @@ class RoomNode(LifecycleNode):
         self.phase = Phase.UNCONFIGURED
         self.failure = ""  # why the node fell back to unconfigured; kept until it is configured again
         self.facts: dict[str, str] = {}  # shown in this node's line of /diagnostics
+        self.reports: dict[str, StreamReport] = {}  # further lines, by name, while the node is active
         self.settings = declare_settings(self, definition.settings)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self._steady)
 
@@ -302,6 +303,7 @@ class RoomNode(LifecycleNode):
         reports = [StreamReport("lifecycle", level, message, {"phase": self.phase.value, **self.facts})]
         if self.phase is Phase.ACTIVE:
             reports += [monitor.report(time.monotonic()) for monitor in self._monitors]
+            reports += self.reports.values()
         array = DiagnosticArray(status=[diagnostic_status(name, report) for report in reports])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)

@@ -35,7 +35,7 @@ from vls_steering.nodes.fault_cases import TRACKING
 from vls_steering.safety import ReasonCode
 
 # A status for every set-point.
-PARAMETERS = ("robot:=protocol", "keypoints_timeout_s:=0.0", "status_hz:=100.0")
+PARAMETERS = ("robot:=protocol", "keypoints_timeout_s:=0.0", "camera_timeout_s:=0.0", "status_hz:=100.0")
 SETTLE_S = 2.0
 LAG_SPAN_S = 30.0
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from pydantic import Field
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool
@@ -26,6 +27,7 @@ from vls_steering.msg import Keypoints
 from vls_steering.nodes import topics
 from vls_steering.nodes.back_ends import BACK_ENDS, BackEndSettings
 from vls_steering.nodes.base import NodeDefinition, RoomNode
+from vls_steering.nodes.camera_health import cameras_heard
 from vls_steering.nodes.conversions import (
     chunk_of,
     joint_state_message,
@@ -69,6 +71,9 @@ class ExecutorNodeSettings(BackEndSettings):
     keypoints_timeout_s: float = Field(
         1.5, ge=0.0, le=60.0, description="longest silence of the keypoints while the arm moves; 0 = not watched"
     )
+    camera_timeout_s: float = Field(
+        0.2, ge=0.0, le=60.0, description="oldest usable picture of any camera while the arm moves; 0 = not watched"
+    )
     limits: ExecutorSettings = ExecutorSettings()
 
 
@@ -78,9 +83,12 @@ class ExecutorBody:
     def __init__(self, node: RoomNode, settings: ExecutorNodeSettings) -> None:
         self._node, self._settings = node, settings
         limits = settings.limits
-        if settings.keypoints_timeout_s > 0:
-            watched = {**limits.stream_timeouts_s, topics.KEYPOINTS.name: settings.keypoints_timeout_s}
-            limits = limits.model_copy(update={"stream_timeouts_s": watched})
+        eyes = {
+            topics.KEYPOINTS.name: settings.keypoints_timeout_s,
+            topics.CAMERA_HEALTH.name: settings.camera_timeout_s,
+        }
+        watched = {**limits.stream_timeouts_s, **{name: patience for name, patience in eyes.items() if patience > 0}}
+        limits = limits.model_copy(update={"stream_timeouts_s": watched})
         self._period_s = limits.control_period_s
         clearance = ArmClearance(limits.self_clearance_m, limits.keep_out_clearance_m, limits.keep_out_boxes_m)
         self._executor = Executor(FR3_LIMITS, limits, ArmKinematics(), extra_path_checks=(clearance_check(clearance),))
@@ -108,6 +116,8 @@ class ExecutorBody:
         node.subscribe(topics.ACTION_CHUNK, self._receive_chunk)
         if self._settings.keypoints_timeout_s > 0:
             node.subscribe(topics.KEYPOINTS, self._hear_keypoints)
+        if self._settings.camera_timeout_s > 0:
+            node.subscribe(topics.CAMERA_HEALTH, self._hear_cameras)
         node.subscribe(topics.ESTOP, lambda message: self._switch_emergency("topic", message))
         node.serve_trigger(topics.ARM_SERVICE, self._arm)
         node.serve_trigger(topics.HOLD_SERVICE, self._hold)
@@ -245,6 +255,13 @@ class ExecutorBody:
         """Their stamp is that of the pictures: a camera that stands still is as silent as one that is gone."""
         with self._lock:
             self._executor.beat(topics.KEYPOINTS.name, min(stamp_seconds(message.header.stamp), self._node.now_s()))
+
+    def _hear_cameras(self, message: DiagnosticArray) -> None:
+        """As long as something is wrong with a camera its last good picture only gets older."""
+        heard = cameras_heard(message)
+        with self._lock:
+            healthy_s = min(heard.healthy_s, self._node.now_s())
+            self._executor.beat(topics.CAMERA_HEALTH.name, healthy_s, heard.complaint)
 
     def _look_for_others(self) -> None:
         other = self._second_publisher()

@@ -1,8 +1,15 @@
-"""The perception node: pictures and joint states in, labelled keypoints out."""
+"""The perception node: pictures and joint states in, labelled keypoints and the cameras' health out.
+
+The node's thread only receives: it judges every picture as it comes and says so on `perception/cameras`, by which the
+executor knows at once that the arm is blind, and why.  Finding the objects has a thread of its own that takes the
+newest healthy picture; pictures that come meanwhile are counted and skipped, never queued.
+"""
 
 from __future__ import annotations
 
 import sys
+import threading
+from dataclasses import dataclass
 from functools import partial
 
 from pydantic import Field
@@ -11,40 +18,61 @@ from std_msgs.msg import Bool
 
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import ShapeError, StreamFault
-from vls_steering.core.types import CameraFrame, Keypoints
+from vls_steering.core.types import CameraFrame, Keypoints, RobotState
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
+from vls_steering.nodes.camera_health import camera_report, cameras_message
 from vls_steering.nodes.conversions import keypoints_message, robot_state_of
+from vls_steering.nodes.extrinsics import ExtrinsicsSettings, make_locate
 from vls_steering.nodes.markers import keypoint_markers
-from vls_steering.nodes.pairing import PARTS, FrameAssembler, JointHistory
+from vls_steering.nodes.newest import NewestOnly
+from vls_steering.nodes.pairing import FrameAssembler, JointHistory
 from vls_steering.nodes.pictures import image_message, optical_frame
 from vls_steering.nodes.run import run_node
-from vls_steering.perception import FrameHealth, FrameHealthSettings, PerceptionPipeline, PerceptionSettings
+from vls_steering.perception import (
+    CameraStream,
+    FrameFault,
+    FrameHealthSettings,
+    PerceptionPipeline,
+    PerceptionSettings,
+)
 from vls_steering.robots.kinematics import ArmKinematics
 
 JOINT_STATE_HZ = 100.0
 TOGETHER_S = 0.02  # pictures this close in time show the same instant
+LOOKED_AT_S = 0.02  # how often a silent camera is looked for
 
 
 class PerceptionNodeSettings(Settings):
     cameras: tuple[str, ...] = Field(
         ("front",), min_length=1, description="cameras to use; the first sees the whole scene and sets the pace"
     )
-    camera_hz: float = Field(10.0, gt=0.0, le=60.0, description="rate expected of the first camera")
+    camera_hz: float = Field(10.0, gt=0.0, le=120.0, description="rate expected of the first camera")
     overlay_hz: float = Field(2.0, ge=0.0, le=30.0, description="rate of perception/overlay while somebody looks")
     seed: int = Field(0, ge=0, description="seed of the plane search")
+    extrinsics: ExtrinsicsSettings = ExtrinsicsSettings()
     health: FrameHealthSettings = FrameHealthSettings()
     pipeline: PerceptionSettings = PerceptionSettings()
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What one update of the pipeline takes."""
+
+    frames: tuple[CameraFrame, ...]  # the first camera's comes first
+    robot: RobotState
+
+
 class PerceptionBody:
-    """One update for each healthy frame of the first camera, with the others' of the same instant."""
+    """Receives and judges on the node's thread; looks on its own."""
 
     def __init__(self, node: RoomNode, settings: PerceptionNodeSettings) -> None:
         self._node, self._settings = node, settings
         self._pipeline = PerceptionPipeline(settings.pipeline, settings.seed)
+        self._scene = threading.Lock()  # the pipeline belongs to one thread at a time
         self._kinematics = ArmKinematics()
         self._keypoints = node.publisher(topics.KEYPOINTS)
+        self._health = node.publisher(topics.CAMERA_HEALTH)
         self._markers = node.publisher(topics.KEYPOINT_MARKERS)
         self._overlays = node.publisher(topics.OVERLAY)
 
@@ -53,23 +81,30 @@ class PerceptionBody:
         self._pipeline.reset()
         self._joints, self._holds = JointHistory(), False
         self._latest: dict[str, CameraFrame] = {}
-        self._health = {camera: FrameHealth(camera, settings.health) for camera in settings.cameras}
+        rates_hz = {name: settings.camera_hz if name == settings.cameras[0] else 0.0 for name in settings.cameras}
+        self._streams = {name: CameraStream(name, settings.health, rate_hz) for name, rate_hz in rates_hz.items()}
+        node.own(node.reports.clear)
         self._overlay_due_s = 0.0
+        self._looker = NewestOnly[Sight](node, "perception", self._look)
         node.subscribe(topics.JOINT_STATES, self._receive_joints, JOINT_STATE_HZ)
         node.subscribe(topics.GRIPPER_GRASPED, self._receive_grasp)
+        locate = make_locate(node, settings.extrinsics, settings.cameras, self._robot_at)
         for camera in settings.cameras:
-            assembler = FrameAssembler(camera, self._receive_frame)
-            rate_hz = settings.camera_hz if camera == settings.cameras[0] else 0.0
+            assembler = FrameAssembler(camera, self._receive_frame, locate[camera])
             names = topics.camera_topics(camera)
-            for part in PARTS:
-                node.subscribe(getattr(names, part), partial(self._add, assembler, part), rate_hz)
+            for part in assembler.parts:
+                node.subscribe(getattr(names, part), partial(self._add, camera, assembler, part), rates_hz[camera])
+        node.every(LOOKED_AT_S, self._tell_silence)
         node.serve_trigger(topics.PERCEPTION_RESET_SERVICE, self._reset)
 
     def stop(self) -> None:
-        """Silence is the safe state: who needs keypoints watches their age."""
+        """Silence is the safe state: who needs keypoints and cameras watches their age."""
+        self._looker.end()
 
     def tear_down(self) -> None:
         pass
+
+    # The node's thread: receive and judge ----------------------------------------------------------------------------
 
     def _receive_joints(self, message: JointState) -> None:
         self._joints.add(message, self._holds)
@@ -77,39 +112,75 @@ class PerceptionBody:
     def _receive_grasp(self, message: Bool) -> None:
         self._holds = bool(message.data)
 
-    def _add(self, assembler: FrameAssembler, part: str, message: object) -> None:
+    def _robot_at(self, stamp_s: float) -> RobotState | None:
+        measured = self._joints.at(stamp_s)
+        return robot_state_of(measured[0], self._kinematics.tcp_pose, measured[1]) if measured is not None else None
+
+    def _add(self, camera: str, assembler: FrameAssembler, part: str, message: object) -> None:
         try:
             assembler.add(part, message)
-        except ShapeError as error:
-            self._skip(str(error))
+        except (ShapeError, StreamFault) as error:
+            fault = FrameFault.CORRUPTED if isinstance(error, ShapeError) else FrameFault.UNLOCATED
+            self._skip(self._streams[camera].refuse(fault, str(error), self._node.now_s()).reason)
+            self._tell_health()
 
     def _receive_frame(self, frame: CameraFrame) -> None:
-        report = self._health[frame.camera].check(frame, self._node.now_s())
-        self._node.facts[f"{frame.camera} camera"] = report.reason or "healthy"
+        report = self._streams[frame.camera].receive(frame, self._node.now_s())
+        self._tell_health()
         if not report.healthy:
             self._skip(report.reason)
             return
         self._latest[frame.camera] = frame
         if frame.camera == self._settings.cameras[0]:
-            self._update(frame)
+            self._offer(frame)
 
-    def _update(self, first: CameraFrame) -> None:
-        measured = self._joints.at(first.stamp_s)
-        if measured is None:
+    def _offer(self, first: CameraFrame) -> None:
+        try:
+            robot = self._robot_at(first.stamp_s)
+        except ShapeError as error:
+            self._skip(str(error))
+            return
+        if robot is None:
             self._skip(f"no joint state near the picture of {first.stamp_s:.3f} s")
             return
         others = [self._latest[name] for name in self._settings.cameras[1:] if name in self._latest]
-        frames = [first, *(frame for frame in others if abs(frame.stamp_s - first.stamp_s) < TOGETHER_S)]
-        message, holds = measured
+        together = [frame for frame in others if abs(frame.stamp_s - first.stamp_s) < TOGETHER_S]
+        self._looker.offer(Sight((first, *together), robot))
+
+    def _tell_silence(self) -> None:
+        """A picture that does not come calls nobody: only a clock notices."""
+        now_s = self._node.now_s()
+        if any(stream.health(now_s).fault is FrameFault.STOPPED for stream in self._streams.values()):
+            self._tell_health()
+
+    def _tell_health(self) -> None:
+        now_s = self._node.now_s()
+        healths = [stream.health(now_s) for stream in self._streams.values()]
+        self._health.publish(cameras_message(self._node.get_name(), healths))
+        for health in healths:
+            self._node.reports[f"{health.camera} camera"] = camera_report(health)
+
+    def _skip(self, reason: str) -> None:
+        self._node.facts["problem"] = reason
+        self._node.get_logger().warning(f"picture not used: {reason}", throttle_duration_sec=5.0)
+
+    def _reset(self) -> str:
+        with self._scene:
+            self._pipeline.reset()
+        return "the scene is forgotten"
+
+    # The looking thread ----------------------------------------------------------------------------------------------
+
+    def _look(self, sight: Sight) -> None:
         try:
-            robot = robot_state_of(message, self._kinematics.tcp_pose, holds)
-            keypoints = self._pipeline.update(frames, robot)
+            with self._scene:
+                keypoints = self._pipeline.update(sight.frames, sight.robot)
+                self._keypoints.publish(keypoints_message(keypoints))
+                self._show(sight.frames[0], keypoints)
         except (ShapeError, StreamFault) as error:
             self._skip(str(error))
             return
-        self._keypoints.publish(keypoints_message(keypoints))
-        self._node.facts.update(problem="", objects=", ".join(keypoints.names))
-        self._show(first, keypoints)
+        self._node.facts.update(problem="", objects=", ".join(keypoints.names), skipped=str(self._looker.skipped))
 
     def _show(self, frame: CameraFrame, keypoints: Keypoints) -> None:
         """Pictures for people, at a low rate and only when somebody looks."""
@@ -121,14 +192,6 @@ class PerceptionBody:
             self._overlays.publish(image_message(overlay, "rgb8", frame.stamp_s, optical_frame(frame.camera)))
         if self._markers.get_subscription_count():
             self._markers.publish(keypoint_markers(keypoints))
-
-    def _skip(self, reason: str) -> None:
-        self._node.facts["problem"] = reason
-        self._node.get_logger().warning(f"picture not used: {reason}", throttle_duration_sec=5.0)
-
-    def _reset(self) -> str:
-        self._pipeline.reset()
-        return "the scene is forgotten"
 
 
 NODE = NodeDefinition("perception", PerceptionNodeSettings, PerceptionBody, niceness=5)

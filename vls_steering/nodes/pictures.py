@@ -9,9 +9,13 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, Image
 
+from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import ShapeError
 from vls_steering.core.types import CameraFrame
 from vls_steering.nodes.conversions import header, matrix_message, matrix_of, stamp_seconds
+
+# Colour and depth of one instant may be stamped this far apart: drivers that align them stamp both alike, or nearly.
+APART_S = 0.005
 
 
 def image_message(pixels: np.ndarray, encoding: str, stamp_s: float, frame: str) -> Image:
@@ -80,11 +84,20 @@ def camera_messages(frame: CameraFrame) -> tuple[Image, Image, CameraInfo, PoseS
 
 
 def camera_frame_of(camera: str, color: Image, depth: Image, info: CameraInfo, pose: PoseStamped) -> CameraFrame:
-    """Raises ShapeError when the pictures differ in stamp or size, or the intrinsics are unset."""
+    """Raises ShapeError when the messages make no frame, or the camera is not calibrated for their size."""
     stamp_s, depth_stamp_s = stamp_seconds(color.header.stamp), stamp_seconds(depth.header.stamp)
-    if not math.isclose(stamp_s, depth_stamp_s, abs_tol=1e-3):
+    if not math.isclose(stamp_s, depth_stamp_s, abs_tol=APART_S):
         raise ShapeError(f"colour is of {stamp_s:.3f} s, depth of {depth_stamp_s:.3f} s: pair them by stamp")
+    frame = CameraFrame(stamp_s, camera, color_of(color), depth_of(depth), intrinsics_of(camera, info), matrix_of(pose))
+    if info.height and (info.height, info.width) != (color.height, color.width):
+        sizes = f"{info.width}x{info.height} pixels, the picture of {color.width}x{color.height}"
+        raise ShapeError(f"camera_info of {camera!r} is of {sizes}")
+    return frame
+
+
+def intrinsics_of(camera: str, info: CameraInfo) -> FloatArray:
+    """(3, 3) pinhole matrix; raises ShapeError when it is unset."""
     intrinsics = np.asarray(info.k, dtype=np.float64).reshape(3, 3)
     if intrinsics[0, 0] <= 0:
         raise ShapeError(f"camera_info of {camera!r} has no focal length: the camera is not calibrated")
-    return CameraFrame(stamp_s, camera, color_of(color), depth_of(depth), intrinsics, matrix_of(pose))
+    return intrinsics

@@ -1,8 +1,9 @@
 """The simulated world as a robot: set-points in, joint states, grasp and /clock out.
 
-Lock-step: after period k the world waits for the executor's set-point of period k, so that on a loaded machine the
-world does not run away from the loop that controls it.  The wait is bounded in wall time, and an executor that missed
-it once is not waited for again until it speaks; then the world runs freely, as a real one would.
+Lock-step: after period k the world waits for the executor's set-point of period k, and while cameras are watched for
+a picture that is not too old: on a loaded machine the world runs away neither from the loop that controls it nor from
+the eyes that watch it.  Each wait is bounded in wall time, and who missed it once is not waited for again until it
+speaks; then the world runs freely, as a real one would.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 import time
 from typing import Literal
 
+from diagnostic_msgs.msg import DiagnosticArray
 from pydantic import Field
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool, Float64MultiArray, String
@@ -20,6 +22,7 @@ from vls_steering.core.config import Settings
 from vls_steering.msg import SetPoint as SetPointMessage
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
+from vls_steering.nodes.camera_health import cameras_heard
 from vls_steering.nodes.conversions import joint_state_message, set_point_of, stamp_seconds, time_message
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.sim_layout import layout_of, layout_text
@@ -30,6 +33,7 @@ from vls_steering.sim.tasks import Skill, SkillKind
 from vls_steering.sim.world import World
 
 PERIOD_S = 0.01
+PICTURE_AGE_S = 0.15  # less than the executor's patience with the cameras: a busy host alone must not stop the arm
 
 
 class SimBridgeSettings(Settings):
@@ -39,7 +43,7 @@ class SimBridgeSettings(Settings):
     layout: str = Field("", description="a layout as sim/layout tells it, taken instead of one drawn; empty = draw")
     real_time_factor: float = Field(1.0, gt=0.0, le=100.0, description="fastest pace of the world, 1 = real time")
     lockstep_timeout_s: float = Field(
-        0.5, ge=0.0, le=5.0, description="longest wall time to wait for the set-point of a period; 0 = never wait"
+        0.5, ge=0.0, le=5.0, description="longest wall time to wait for a period's set-point or picture; 0 = never wait"
     )
     state_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of sim/state, what the camera node draws")
 
@@ -61,9 +65,11 @@ class SimBridgeBody:
     def start(self) -> None:
         self._arrived = threading.Condition()
         self._set_point: SetPointMessage | None = None
-        self._in_lockstep = self._ending = False
+        self._in_lockstep = self._pictures_in_step = self._ending = False
+        self._picture_s = 0.0
         self._holds: bool | None = None
         self._node.subscribe(topics.SET_POINT, self._receive)
+        self._node.subscribe(topics.CAMERA_HEALTH, self._receive_health)
         self._node.serve_trigger(topics.SIM_RESET_SERVICE, self._reset)
         self._thread = threading.Thread(target=self._run, name="physics", daemon=True)
         self._thread.start()
@@ -96,6 +102,7 @@ class SimBridgeBody:
             with self._lock:
                 stamp_s = self._advance(with_state=period % every == 0)
             self._await_set_point(stamp_s)
+            self._await_picture(stamp_s)
             period += 1
 
     def _advance(self, with_state: bool) -> float:
@@ -122,6 +129,17 @@ class SimBridgeBody:
             in_time = self._arrived.wait_for(lambda: self._ending or self._is_answered(stamp_s), timeout_s)
         self._in_lockstep = bool(in_time)
 
+    def _await_picture(self, stamp_s: float) -> None:
+        timeout_s = self._settings.lockstep_timeout_s
+        if not self._pictures_in_step or timeout_s == 0:
+            return
+        with self._arrived:
+            in_time = self._arrived.wait_for(
+                lambda: self._ending or not self._pictures_in_step or stamp_s - self._picture_s < PICTURE_AGE_S,
+                timeout_s,
+            )
+            self._pictures_in_step &= bool(in_time)
+
     def _is_answered(self, stamp_s: float) -> bool:
         message = self._set_point
         return message is not None and stamp_seconds(message.header.stamp) > stamp_s - 0.5 * PERIOD_S
@@ -132,6 +150,13 @@ class SimBridgeBody:
         with self._arrived:
             self._set_point = message
             self._in_lockstep = True
+            self._arrived.notify_all()
+
+    def _receive_health(self, message: DiagnosticArray) -> None:
+        """A camera with a fault is not waited for: the arm must feel it."""
+        heard = cameras_heard(message)
+        with self._arrived:
+            self._picture_s, self._pictures_in_step = heard.healthy_s, heard.healthy_s > 0 and not heard.complaint
             self._arrived.notify_all()
 
     def _reset(self) -> str:

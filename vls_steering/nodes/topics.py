@@ -1,7 +1,9 @@
 """Every topic, service and action of the node graph: name, type and quality of service, written once.
 
-All names are relative, so that a namespace and remappings work.  Three qualities of service are enough:
-- SENSOR: best effort, newest only; pictures and joint states, where a late message is worth nothing.
+All names are relative, so that a namespace and remappings work.  The qualities of service:
+- SENSOR: best effort, newest only; joint states, where a late message is worth nothing.
+- PICTURES: best effort, a third of a second of a 30 Hz camera; who receives them keeps the newest, but loses none
+  while the processor is elsewhere.
 - NEWEST: reliable, newest only; chunks, status.
 - LATCHED: reliable and transient local; what a node that starts late must still get.
 """
@@ -11,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
@@ -28,6 +31,7 @@ def _quality(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth
 
 
 SENSOR = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 2)
+PICTURES = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 10)
 NEWEST = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 1)
 LATCHED = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)
 # Set-points are small, and a lost one is a jerk: reliable, with room for a scheduler's hiccup.
@@ -59,10 +63,10 @@ def camera_topics(camera: str) -> CameraTopics:
     """Topics of the camera that the pure rooms call `camera`."""
     space = CAMERA_NAMESPACES.get(camera, camera)
     return CameraTopics(
-        color=Topic(f"{space}/color/image_raw", Image, SENSOR),
-        depth=Topic(f"{space}/depth/image_rect_raw", Image, SENSOR),
-        info=Topic(f"{space}/camera_info", CameraInfo, SENSOR),
-        pose=Topic(f"{space}/pose", PoseStamped, SENSOR),
+        color=Topic(f"{space}/color/image_raw", Image, PICTURES),
+        depth=Topic(f"{space}/depth/image_rect_raw", Image, PICTURES),
+        info=Topic(f"{space}/camera_info", CameraInfo, PICTURES),
+        pose=Topic(f"{space}/pose", PoseStamped, PICTURES),
     )
 
 
@@ -76,6 +80,8 @@ ESTOP: Topic[Any] = Topic("estop", Bool, LATCHED)
 
 INSTRUCTION: Topic[Any] = Topic("instruction", String, LATCHED)
 KEYPOINTS: Topic[Any] = Topic("keypoints", Keypoints, NEWEST)
+# Stamp: of the newest instant at which every camera's picture could be used; a line for each camera.
+CAMERA_HEALTH: Topic[Any] = Topic("perception/cameras", DiagnosticArray, NEWEST)
 OVERLAY: Topic[Any] = Topic("perception/overlay", Image, SENSOR)
 KEYPOINT_MARKERS: Topic[Any] = Topic("perception/markers", MarkerArray, NEWEST)
 REWARD_PROGRAM: Topic[Any] = Topic("reward_program", RewardProgram, LATCHED)

@@ -2,6 +2,7 @@
 
 from vls_steering.perception.detection import Detection, Segmenter
 from vls_steering.perception.frame_health import FrameFault, FrameHealth, FrameHealthSettings, FrameReport
+from vls_steering.perception.mounts import Mount, load_mounts
 from vls_steering.perception.pipeline import PerceptionPipeline
 from vls_steering.perception.segment import GeometricSegmenter
 from vls_steering.perception.settings import PerceptionSettings
@@ -15,8 +16,10 @@ __all__ = [
     "FrameHealthSettings",
     "FrameReport",
     "GeometricSegmenter",
+    "Mount",
     "PerceptionPipeline",
     "PerceptionSettings",
     "Segmenter",
     "StreamHealth",
+    "load_mounts",
 ]
