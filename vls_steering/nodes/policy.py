@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from vls_steering.nodes.markers import steering_markers
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.sim_robot import JointStateReader
 from vls_steering.nodes.steering_status import steering_status_message
-from vls_steering.policies.base import make_example_observation
 from vls_steering.policies.checkpoint import load_policy
 from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.rewards import CompiledProgram, Stage, compile_program, parse_program
@@ -37,6 +35,7 @@ from vls_steering.rewards.expression import Text, walk
 from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.steering import LatencyEstimate, Pilot, SteeringSettings, preset
 from vls_steering.steering.chunks import hold_chunk, opened_at
+from vls_steering.steering.rehearsal import rehearse
 
 
 class PolicyNodeSettings(Settings):
@@ -76,20 +75,13 @@ class PolicyBody:
         if settings.calibration:
             steering = load_calibration(Path(settings.calibration)).on(steering, policy.sha256)
         self._pilot = Pilot(policy, steering, settings.seed)
-        # The first pass through a network is the slowest: not in motion.  The second says what to expect.
-        self._from_noise_s = [self._timed_example() for _ in range(2)][-1]
+        self._from_noise_s = rehearse(self._pilot)  # the first pass through a network is the slowest: not in motion
         node.facts.update(policy=f"{policy.name} {policy.sha256[:12]}", preset=settings.preset)
         self._joints = JointStateReader(node, ArmKinematics())
         self._lock = threading.Lock()
         self._chunks = node.publisher(topics.ACTION_CHUNK)
         self._statuses = node.publisher(topics.STEERING_STATUS)
         self._markers = node.publisher(topics.STEERING_MARKERS)
-
-    def _timed_example(self) -> float:
-        started_s = time.monotonic()
-        self._pilot.tick(make_example_observation())
-        self._pilot.reset()
-        return time.monotonic() - started_s
 
     def start(self) -> None:
         self._keypoints: Keypoints | None = None
