@@ -115,7 +115,7 @@ def test_the_page_stands_alone(code: ExitCode) -> None:
     assert parser.loads == ["video.mp4"]
     assert "$" not in re.sub(r"<style>.*?</style>", "", page, flags=re.S)
     assert "<b>odd</b>" not in page
-    assert page.count("<svg") == 9
+    assert page.count("<svg") == 10
     assert "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", page.lower().split("<body>")[1].replace("base64", ""))
 
 
@@ -124,3 +124,10 @@ def test_a_run_that_never_began_has_a_page_too() -> None:
     page = report_page(demo_run(empty, ExitCode.REFUSED, "I do not understand 'xyzzy'"))
     assert "I do not understand" in page
     assert "There is no program" in page
+
+
+def test_redrawn_particles_are_drawn_where_there_were_any() -> None:
+    recording = lifting()
+    redrawn = [replace(tick, numbers={**tick.numbers, "resamples": 1.0, "ess": 3.5}) for tick in recording.ticks]
+    assert "Particles that still count" not in report_page(demo_run(recording))
+    assert "Particles that still count" in report_page(demo_run(replace(recording, ticks=tuple(redrawn))))

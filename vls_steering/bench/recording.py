@@ -24,6 +24,10 @@ from vls_steering.steering.telemetry import TickResult
 
 _LAYOUT = TypeAdapter(SceneLayout)
 FORMAT = 1
+_NUMBERS = (
+    "progress", "strength", "shift_m", "best_score", "margin", "safety_m", "network_rows", "nfe", "share_steered",
+    "finished", "warm", "jumped", "resamples", "ess", "frozen", "cut_short",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -173,13 +177,9 @@ class Recorder:
 def tick_trace(result: TickResult) -> TickTrace:
     """A tick as the steering reports it in this process."""
     telemetry = result.telemetry
-    numbers = {
-        name: float(getattr(telemetry, name))
-        for name in ("progress", "strength", "shift_m", "best_score", "margin", "safety_m", "network_rows", "nfe")
-    }
+    numbers = {name: float(getattr(telemetry, name)) for name in _NUMBERS}
     numbers |= {f"{name}_ms": float(value) for name, value in telemetry.durations_ms.items()}
     numbers["tick_ms"] = numbers.pop("total_ms")
-    numbers |= {"share_steered": float(telemetry.share_steered), "finished": float(telemetry.finished)}
     return TickTrace(
         stamp_s=result.chunk.stamp_s,
         candidates=np.asarray(result.candidates, dtype=float),

@@ -80,6 +80,13 @@ def charts(run: DemoRun) -> list[str]:
         line_chart("Guidance strength", [Series("strength", at, ticks("strength"))], span, bands),
         line_chart("Shift by guidance, m", [Series("shift", at, ticks("shift_m"), "c")], span, bands),
         line_chart("Best reward", [Series("of the chosen particle", at, ticks("best_score"))], span, bands, floor=None),
+        line_chart(
+            "Steps of the chunk that were already committed",
+            [Series("frozen", at, ticks("frozen"))],
+            span,
+            bands,
+        ),
+        *_effective_sample_size(at, ticks("ess"), ticks("resamples"), span, bands),
         line_chart("Heights and clearances, m", distances, span, bands),
         line_chart("Gripper opening, m", [Series("width", states_at, measures.gripper_m, "c")], span, bands),
         line_chart(
@@ -91,6 +98,16 @@ def charts(run: DemoRun) -> list[str]:
         ),
         strip_chart("Executor", _executor_bands(recording, start_s, span[1]), span),
     ]
+
+
+def _effective_sample_size(
+    at: FloatArray, ess: FloatArray, resamples: FloatArray, span: tuple[float, float], bands: list[Band]
+) -> list[str]:
+    """Only where a method redraws its particles is there something to see."""
+    if not np.nansum(resamples):
+        return []
+    series = [Series("effective sample size", at, ess, "c"), Series("redrawn, times", at, resamples, "b")]
+    return [line_chart("Particles that still count", series, span, bands)]
 
 
 def _executor_bands(recording: Recording, start_s: float, end_s: float) -> list[Band]:

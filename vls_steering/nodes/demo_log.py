@@ -35,7 +35,8 @@ LOGGED = (
 )
 NUMBERS = (
     "progress", "strength", "shift_m", "best_score", "margin", "safety_m", "network_rows", "nfe", "share_steered",
-    "finished", "tick_ms", "encode_ms", "denoise_ms", "guide_ms", "select_ms", "observation_age_ms",
+    "finished", "warm", "jumped", "resamples", "ess", "cut_short",
+    "tick_ms", "encode_ms", "denoise_ms", "guide_ms", "resample_ms", "select_ms", "observation_age_ms",
 )  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def _tick_trace(status: Any, markers: Any) -> TickTrace:
         stage=status.stage,
         stages=status.stages,
         stage_name=status.stage_name,
-        numbers={name: float(getattr(status, name)) for name in NUMBERS},
+        numbers={**{name: float(getattr(status, name)) for name in NUMBERS}, "frozen": float(status.frozen_steps)},
         reason=status.reason,
     )
 
