@@ -25,10 +25,10 @@ admissible candidate, `collisions` episodes in which the obstacle was touched or
 
 The clock is `paused` (the simulated world waits for the sampler, as papers do) or `running` (it goes on for as long as
 the tick takes, the arm follows the chunk before, and a late chunk is late; the governor, the same as on a robot,
-refuses chunks planned from an observation older than 0.6 s). VLS plans as published, once in half a chunk (0.8 s);
-its executor trusts a chunk to its end, 1.6 s. With the running clock that is not enough: its chunk arrives 0.8 s late,
-begins where the arm no longer is, and the governor refuses it, so that the arm never starts. Ticks are measured in
-processor time.
+refuses chunks planned from an observation older than 0.6 s). VLS plans as published, once in half a chunk (0.8 s), with
+an executor that trusts a chunk to its end. With the running clock it stops to think, as it does on a robot: it looks
+while the arm stands, executes the first half of the chunk when that arrives, and comes to rest before it looks again;
+its executor waits as long as that takes. Ticks are measured in processor time.
 Perception is the cameras' unless a title says privileged: then positions come from the simulator.
 """
 Report = Mapping[str, Any]
