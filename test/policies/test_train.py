@@ -22,8 +22,16 @@ OPTIONS = TrainOptions(save_every=50, log_every=10)
 @pytest.fixture(scope="module")
 def trained(reaches: Path, recipe: TrainRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("run") / "reach.safetensors"
-    train(reaches, path, recipe, OPTIONS)
+    train(reaches, path, recipe, replace(OPTIONS, keep_every=50))
     return path
+
+
+def test_policies_on_the_way_are_kept_and_usable(trained: Path, reaches: Path, recipe: TrainRecipe) -> None:
+    kept = [trained.with_name(f"reach.step{step}.safetensors") for step in (50, 100)]
+    assert [load_card(path).training["step"] for path in kept] == [50, 100]
+    assert load_policy(kept[0]).sha256 != load_policy(kept[1]).sha256 == load_policy(trained).sha256
+    with pytest.raises(ConfigurationError, match="multiple"):
+        train(reaches, trained, recipe, replace(OPTIONS, keep_every=70))
 
 
 def test_windows_stay_inside_their_episode(reaches: Path) -> None:

@@ -64,6 +64,7 @@ class TrainOptions:
 
     device: str = "cpu"
     save_every: int = 1000
+    keep_every: int = 0  # steps between policies that are kept, for a success curve; a multiple of save_every; 0: none
     log_every: int = 100
     validation_batch: int = 2048
 
@@ -95,6 +96,10 @@ def train(
     `out_path` belongs to another recipe or dataset.
     """
     options = options or TrainOptions()
+    if options.keep_every % options.save_every:
+        raise ConfigurationError(
+            f"keep_every {options.keep_every} is no multiple of save_every {options.save_every}", "Choose a multiple"
+        )
     device = torch.device(options.device)
     data = load_demonstrations(dataset_path)
     training_steps, validation_steps = data.split(recipe.validation_share, recipe.seed)
@@ -127,6 +132,9 @@ def train(
             "validation_loss": run.progress.curve[-1].validation_loss,
         }
         save_policy(out_path, run.average, normaliser, action_space, run.process, training)
+        if options.keep_every and run.progress.step % options.keep_every == 0:
+            kept_path = out_path.with_name(f"{out_path.stem}.step{run.progress.step}{out_path.suffix}")
+            save_policy(kept_path, run.average, normaliser, action_space, run.process, training)
         run.save(state_path)
         log.write_curve(run.progress.curve)
 
@@ -309,10 +317,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=defaults.seed)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default=TrainOptions.device)
+    parser.add_argument(
+        "--keep-every",
+        type=int,
+        default=TrainOptions.keep_every,
+        help=f"keep the policy every so many steps, a multiple of {TrainOptions.save_every}, as OUT.stepN.safetensors; "
+        "`vls bench undirected --policy` of each makes a success curve",
+    )
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
+    options = TrainOptions(device=given.device, keep_every=given.keep_every)
     fields = {name: value for name, value in vars(given).items() if name in TrainRecipe.model_fields}
-    train(given.dataset, given.out, TrainRecipe(**fields), TrainOptions(device=given.device), given.initial)
+    train(given.dataset, given.out, TrainRecipe(**fields), options, given.initial)
 
 
 if __name__ == "__main__":
