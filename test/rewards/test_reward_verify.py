@@ -10,7 +10,7 @@ import pytest
 from rewards.table import keypoints
 
 from vls_steering.rewards import parse_program
-from vls_steering.rewards.lint import mentioned
+from vls_steering.rewards.promises import mentioned
 from vls_steering.rewards.verify import verify_program
 from vls_steering.vlm import OfflineGrammar, PlanRequest, plan
 

@@ -87,12 +87,40 @@ def test_time_is_shared_out_over_the_stages() -> None:
     assert sum(stage.deadline_s for stage in patient.stages) == pytest.approx(35.0)
 
 
+def names(instruction: str, scene: Keypoints = TABLE) -> list[str]:
+    return [stage["name"] for stage in document(instruction, scene)["stages"]]
+
+
 def test_above_a_height_holds_on_the_way_and_not_at_its_ends() -> None:
-    guarded = [
-        bool(stage.get("safety"))
-        for stage in document("put the red cube on the plate, keeping it above 10 cm")["stages"]
-    ]
-    assert guarded == [False, False, True, False, False]
+    stages = document("put the red cube on the plate, keeping it above 10 cm")["stages"]
+    guarded = [stage["name"] for stage in stages if stage.get("safety")]
+    assert guarded == ["carry the red cube over the white plate"]
+    # The gate would let a cube that is below go on below: it is lifted first.
+    before = stages[stages.index(next(stage for stage in stages if stage.get("safety"))) - 1]
+    assert before["done"] == "grasped('red cube') and height(kp('red cube')) >= 12 cm"
+
+
+def test_what_has_been_lifted_is_not_asked_to_be_lifted_again() -> None:
+    def carrying(instruction: str) -> list[str]:
+        stages = document(instruction)["stages"]
+        return next(stage["reward"] for stage in stages if stage["name"].startswith("carry"))
+
+    lifted = "eventually(height(kp('red cube')) >= 8 cm)"
+    assert lifted in carrying("put the red cube on the plate")
+    assert lifted in carrying("lift the red cube 3 cm and put it on the plate")
+    assert lifted not in carrying("pick up the red cube and put it on the plate")
+
+
+def test_a_second_step_begins_where_the_first_one_left_things() -> None:
+    stages = document("push the brick 6 cm forward, then 6 cm to the left")["stages"]
+    assert stages[-1]["done"] == "along(kp('yellow brick'), left) >= -18 cm"
+    # The brick stood at x = 40 cm.
+    assert "point(46 cm," in stages[-2]["done"]
+
+
+def test_a_hand_that_was_left_low_goes_up_before_it_goes_on() -> None:
+    assert "draw up from the red cube" in names("push the red cube to the left, then push the blue cube to the right")
+    assert not any("draw up" in name for name in names("push the red cube to the left, then pick up the blue cube"))
 
 
 @pytest.mark.parametrize(
@@ -122,3 +150,4 @@ def test_what_makes_no_sense_here_is_refused(instruction: str, scene: Keypoints,
 def test_a_place_that_is_taken_is_refused_with_who_is_there() -> None:
     crowded = keypoints("red cube", "blue cube", "green cylinder", green_cylinder=(0.50, 0.03, 0.025))
     assert "the green cylinder is there" in refusal("put the red cube right of the blue cube", crowded)
+    assert names("push the blue cube 10 cm left, then put the red cube right of the blue cube", crowded)

@@ -10,11 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vls_steering.core.types import GRIPPER_OPEN_M
 from vls_steering.rewards.geometry import safe_norm
 from vls_steering.rewards.rollout import HOLD_RADIUS_M, Rollout
 
-# How much wider than the held object the fingers are told to open before it is out of the hand.
+# How much wider than the held object the fingers are told to open before it is out of the hand; less where the hand
+# does not open that far.
 RELEASE_GAP_M = 0.02
+_LEAST_GAP_M = 0.001
 # The fingers must be told to close at the object for this long before it is in the hand.
 CLOSING_TIME_S = 0.3
 # A predicted grasp must be nearer than a measured one is believed from.
@@ -22,9 +25,15 @@ GRASP_RADIUS_M = 0.75 * HOLD_RADIUS_M
 _SOFT_M = 0.005
 
 
+def release_gap_m(held_width_m: float) -> float:
+    """Opening beyond the width of a held object at which it is out of the hand, m."""
+    return min(RELEASE_GAP_M, max(_LEAST_GAP_M, GRIPPER_OPEN_M - held_width_m))
+
+
 def still_held(rollout: Rollout, held_width_m: float) -> Tensor:
     """(K, H) in [0, 1]: an object held at the start is still in the hand; once let go it stays let go."""
-    closed = (held_width_m + RELEASE_GAP_M - rollout.gripper_width.detach()) / RELEASE_GAP_M
+    gap_m = release_gap_m(held_width_m)
+    closed = (held_width_m + gap_m - rollout.gripper_width.detach()) / gap_m
     return torch.cummin(closed.clamp(0.0, 1.0), dim=1).values
 
 

@@ -10,17 +10,12 @@ from vls_steering.rewards.check import expressions
 from vls_steering.rewards.diagnostics import Diagnostic
 from vls_steering.rewards.document import RewardProgram, Stage
 from vls_steering.rewards.expression import Call, Expression, Quantity, Text, children, to_text, walk
+from vls_steering.rewards.promises import mentioned
 from vls_steering.rewards.units import LENGTH
 
 MAX_PARTS = 2000  # nodes of all expressions of a program
 # No length at a table is longer than the arm reaches.
 REACH_M = 1.0
-
-LIFTS = frozenset({"pick", "lift", "grab", "grasp", "take", "raise", "fetch", "hold"})
-PLACES = frozenset({"put", "place", "set", "stack", "bring", "move", "carry", "lay", "drop"})
-PUSHES = frozenset({"push", "shove", "slide", "nudge"})
-_AVOIDS = re.compile(r"\b(?:clear of|away from|avoid(?:ing)?|without touching|not touch|cm from|around)\b")
-_VERBS = re.compile(rf"\b(?:{'|'.join(sorted(LIFTS | PLACES | PUSHES))})\b")
 
 
 def lint_program(program: RewardProgram, keypoints: Keypoints) -> Iterator[Diagnostic]:
@@ -35,30 +30,6 @@ def lint_program(program: RewardProgram, keypoints: Keypoints) -> Iterator[Diagn
     yield from _unused(program, keypoints)
     yield from _unasked(program, keypoints, places)
     yield from _misquoted(program, keypoints)
-
-
-def mentioned(instruction: str, keypoints: Keypoints) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(objects to act on, objects to keep clear of) of the instruction, in the order of their mention.
-
-    An object is mentioned by its full name, or by its last word where only one object has it.
-    """
-    text = " ".join(re.findall(r"[a-z0-9]+", instruction.lower()))
-    nouns = [name.lower().split()[-1] for name in keypoints.names]
-    found: list[tuple[int, str]] = []
-    for name, noun in zip(keypoints.names, nouns, strict=True):
-        match = re.search(rf"\b{re.escape(name.lower())}\b", text)
-        if match is None and nouns.count(noun) == 1:
-            match = re.search(rf"\b{re.escape(noun)}\b", text)
-        if match is not None:
-            found.append((match.start(), name))
-    avoid = _AVOIDS.search(text)
-    end = avoid.start() if avoid is not None else len(text)
-    # "avoid the post and pick up the cube": what follows another verb is acted on again.
-    resumed = _VERBS.search(text, end)
-    back = resumed.start() if resumed is not None else len(text)
-    ordered = sorted(found)
-    acted = tuple(name for at, name in ordered if at < end or at >= back)
-    return acted, tuple(name for at, name in ordered if end <= at < back)
 
 
 def objects_of(expression: Expression) -> frozenset[str]:

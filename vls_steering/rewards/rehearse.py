@@ -6,6 +6,7 @@ the best of a few hundred simple motions is executed, again and again, until the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from vls_steering.rewards.compile import CompiledStage
 from vls_steering.rewards.context import Context
 from vls_steering.rewards.evaluate import compile_expression
 from vls_steering.rewards.expression import Call, Text, walk
+from vls_steering.rewards.grasp import release_gap_m
 from vls_steering.rewards.rollout import GRASPABLE_HEIGHT_M, HOLD_RADIUS_M, Rollout, Scene
 from vls_steering.rewards.semantics import Exact
 
@@ -30,6 +32,13 @@ MAX_CHUNKS = 12
 _CLOSING_STEPS = 3
 _POINT_WORDS = frozenset({"point", "offset", "above", "rest", "midpoint"})
 _CLOSED_M, _OPEN_M = 0.02, 0.06
+# A push is followed in pieces this short, so that a fast hand does not jump into what it shoves.
+_CONTACT_STEP_M = 0.005
+_FINGER_M = 0.008
+# What is set down may have sunk this much into what carries it.
+_SUNK_M = 0.01
+_ROUNDING_M = 1e-6
+_PATTERNS = 4
 # Detours tried, m off the straight line at its middle: none, over, and to either side.
 _ARCHES = (
     (0.0, 0.0, 0.0),
@@ -79,35 +88,53 @@ class World:
         held, here, closing = self.held, self.tcp, 0
         ready, last = self.width_m >= _OPEN_M, self.width_m
         for target, width in zip(tcp, widths, strict=True):
-            move = target - here
+            reached = self._above_what_is_there(places, held, here, target)
             if held is None:
-                self._push(places, here, move, max(last, float(width)))
+                self._push(places, here, reached - here, max(last, float(width)))
             else:
-                places[held] = places[held] + move
-            here, last = target, float(width)
-            if held is not None and width > self._size(held)[:2].min() + 0.02:
-                places[held][2] = self._support(places, held) + self._size(held)[2] / 2
+                places[held] = places[held] + reached - here
+            here, last = reached, float(width)
+            if held is not None and width >= self._narrowest(held) + release_gap_m(self._narrowest(held)) - _ROUNDING_M:
+                half = self._size(held)[2] / 2
+                places[held][2] = self._support(places, held, places[held], places[held][2] - half) + half
                 held = None
             near = self._graspable(places, here) if held is None else None
             # Fingers that come closed do not get around the object.
             ready = width >= _OPEN_M or (ready and near is not None) or (ready and width > _CLOSED_M)
-            closing = closing + 1 if near is not None and ready and width < self._size(near)[:2].min() else 0
+            closing = closing + 1 if near is not None and ready and width < self._narrowest(near) else 0
             if near is not None and closing >= _CLOSING_STEPS:
                 held = near
         points = tuple(replace(point, position=places[point.name]) for point in self.keypoints.points)
         stamp = self.stamp_s + HORIZON * STEP_S
         return World(Keypoints(stamp, points), here, float(widths[-1]), held, stamp)
 
+    def _narrowest(self, name: str) -> float:
+        return float(self._size(name)[:2].min())
+
+    def _above_what_is_there(
+        self, places: dict[str, FloatArray], held: str | None, here: FloatArray, target: FloatArray
+    ) -> FloatArray:
+        """Where a hand that is told to go to `target` gets: neither it nor what it holds sinks into what is below."""
+        lowest = 0.0
+        if held is not None:
+            place, half = places[held], float(self._size(held)[2]) / 2
+            support = self._support(places, held, place + target - here, float(place[2]) - half)
+            lowest = support + half - float((place - here)[2])
+        return np.array([target[0], target[1], max(float(target[2]), lowest)])
+
     def _push(self, places: dict[str, FloatArray], here: FloatArray, move: FloatArray, width: float) -> None:
         """Closed fingers low over the table shove what they run into."""
         if width > _CLOSED_M:
             return
-        for name, place in places.items():
-            half = self._size(name) / 2
-            ahead = place - here
-            inside = np.abs((here + move)[:2] - place[:2]) <= half[:2] + 0.008
-            if inside.all() and (here + move)[2] <= place[2] + half[2] and float(ahead[:2] @ move[:2]) > 0.0:
-                places[name] = place + np.array([move[0], move[1], 0.0])
+        pieces = max(1, math.ceil(float(np.linalg.norm(move)) / _CONTACT_STEP_M))
+        piece = move / pieces
+        for number in range(1, pieces + 1):
+            at = here + number * piece
+            for name, place in places.items():
+                half = self._size(name) / 2
+                inside = np.abs(at[:2] - place[:2]) <= half[:2] + _FINGER_M
+                if inside.all() and at[2] <= place[2] + half[2] and float((place - at)[:2] @ piece[:2]) > 0.0:
+                    places[name] = place + np.array([piece[0], piece[1], 0.0])
 
     def _graspable(self, places: dict[str, FloatArray], here: FloatArray) -> str | None:
         """The object between the fingers, if one is there and fits."""
@@ -120,16 +147,15 @@ class World:
         ]
         return min(near, key=lambda name: float(np.linalg.norm(places[name] - here)), default=None)
 
-    def _support(self, places: dict[str, FloatArray], name: str) -> float:
-        """Height of what lies below an object, m."""
+    def _support(self, places: dict[str, FloatArray], name: str, at: FloatArray, below_m: float) -> float:
+        """Height of what carries an object at `at` (3,) m: the highest top under its middle that is no higher than
+        `below_m`, m."""
         tops = [
             float(place[2] + self._size(other)[2] / 2)
             for other, place in places.items()
-            if other != name
-            and (np.abs(place[:2] - places[name][:2]) <= self._size(other)[:2] / 2).all()
-            and place[2] < places[name][2]
+            if other != name and (np.abs(place[:2] - at[:2]) <= self._size(other)[:2] / 2).all()
         ]
-        return max(tops, default=0.0)
+        return max((top for top in tops if top <= below_m + _SUNK_M), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -152,7 +178,7 @@ def rehearse(stage: CompiledStage, start: World, seed: int = 0) -> Rehearsal:
         scene = Scene.from_observation(world.observation)
         rollout = candidates(stage, world, scene, seed + number)
         with torch.no_grad():
-            score = stage.score(rollout, scene)
+            score = stage.score(rollout, scene) + _obedience(stage, rollout, scene)
             safe = stage.safety(rollout, scene) >= min(0.0, stage.safety_now(scene)) - 1e-4
         if not bool(safe.any()):
             blocked = True
@@ -162,6 +188,15 @@ def rehearse(stage: CompiledStage, start: World, seed: int = 0) -> Rehearsal:
         motions.append((world, chosen))
         world = world.after(chosen.tcp[0].double().numpy(), chosen.gripper_width[0].double().numpy())
     return Rehearsal(start, world, stage.done(world.observation), blocked, tuple(motions))
+
+
+def _obedience(stage: CompiledStage, rollout: Rollout, scene: Scene) -> Tensor:
+    """(K,) 0 for the use of the gripper that the stage's intent likes best on each path, -inf for the others.
+
+    What is let go on the last step is out of the way of every keep-out: a path must not be bought by that.
+    """
+    missed = stage.explain(rollout, scene)["gripper: 0"].reshape(_PATTERNS, -1)
+    return torch.where(missed >= missed.amax(0) - 1e-6, 0.0, -torch.inf).reshape(-1)
 
 
 def candidates(stage: CompiledStage, world: World, scene: Scene, seed: int = 0) -> Rollout:
@@ -190,6 +225,9 @@ def _goals(stage: CompiledStage, world: World, scene: Scene, generator: np.rando
         if world.held is not None:
             yield place - carried
     yield from here + 0.15 * generator.standard_normal((24, 3))
+    # The middle of a place may be inside a margin where its edge is not.
+    chosen = np.array(places)[generator.integers(len(places), size=16)] if places else np.empty((0, 3))
+    yield from chosen - carried + 0.015 * generator.standard_normal(chosen.shape)
 
 
 def _named_points(stage: CompiledStage, scene: Scene) -> list[FloatArray]:

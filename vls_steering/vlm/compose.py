@@ -7,9 +7,12 @@ taken is not put down at, a height that must not be exceeded is not lifted to.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
+from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import Refusal
 from vls_steering.core.types import GRIPPER_OPEN_M, Keypoint, Keypoints
 from vls_steering.rewards.document import LANGUAGE_VERSION
@@ -24,6 +27,8 @@ PUSH_M = (0.02, 0.25)
 ABOVE_M = 0.10
 # The hand stays this much below a ceiling at the height that a step needs.
 CEILING_ROOM_M = 0.02
+# What must not be lower than a height is lifted this much over it before it travels.
+FLOOR_ROOM_M = 0.02
 # No stage can be done in less.
 SHORTEST_STAGE_S = 1.5
 
@@ -32,7 +37,8 @@ def compose(instruction: str, outline: Outline, keypoints: Keypoints) -> dict[st
     """The program, as a document that nobody has checked yet; raises Refusal for what makes no sense in this scene."""
     if not outline.steps:
         raise Refusal(f"{instruction!r} says what to avoid, not what to do", "Say what to do as well")
-    composer = _Composer(keypoints)
+    floors_m = [c.amount or 0.0 for c in outline.constraints if c.kind is ConstraintKind.ABOVE]
+    composer = _Composer(keypoints, max(floors_m, default=0.0))
     for step in outline.steps:
         composer.add(step)
     composer.constrain(outline.constraints)
@@ -54,12 +60,17 @@ class _Part:
 
 @dataclass
 class _Composer:
+    """`keypoints` are where things will be when the next step begins."""
+
     keypoints: Keypoints
+    floor_m: float  # what is carried anywhere is carried at least this high
     parts: list[_Part] = field(default_factory=list)
     handled: dict[str, None] = field(default_factory=dict)  # what the hand touches, in order
     mentioned: set[str] = field(default_factory=set)
     carried: set[str] = field(default_factory=set)
     held: str = ""
+    up_m: float = 0.0  # how high the held object has been lifted
+    low_at: str = ""  # what the closed hand was left beside, low over the table
     taken: dict[str, str] = field(default_factory=dict)  # support -> what was put on it
 
     # --- steps
@@ -81,6 +92,8 @@ class _Composer:
             Skill.CLOSE_HAND: self._close_hand,
         }[step.skill]
         self.parts += make(step)
+        if step.skill not in (Skill.PUSH, Skill.CLOSE):
+            self.low_at = ""
 
     def _pick(self, step: Step) -> list[_Part]:
         thing = self._find(step.thing)
@@ -91,14 +104,15 @@ class _Composer:
         if height_m > MAX_HEIGHT_M:
             raise Refusal(f"{step!s} is higher than the arm lifts", "Lift by at most 45 cm")
         parts = self._grasp(thing)
-        return [*parts, _Part(stages.lift(thing.name, round(100 * height_m, 1)), height_m=height_m)]
+        return [*parts, self._lift(thing.name, height_m)]
 
     def _place(self, step: Step) -> list[_Part]:
         if step.thing in step.targets:
             raise Refusal(f"{step!s} puts an object on itself", "Name two different objects")
         thing, targets = self._find(step.thing), [self._find(name) for name in step.targets]
-        parts = self._grasp(thing)
-        self.held = ""
+        parts = [*self._grasp(thing), *self._off_the_floor(thing.name)]
+        carry_cm, raise_it = float(stages.CARRY_HEIGHT_CM), stages.raised
+        goal = targets[0].position + np.array([0.0, 0.0, 0.5 * (targets[0].size[2] + thing.size[2])])
         if step.relation is Relation.ON:
             self._take_support(thing, targets[0])
             made = stages.place_on(thing.name, targets[0].name)
@@ -106,15 +120,20 @@ class _Composer:
         elif step.relation is Relation.IN:
             if not holds_things(targets[0], thing):
                 raise Refusal(f"{step!s}: the {targets[0].name} is not something to put it in", "Say 'on' for on top")
-            made = stages.place_in(thing, targets[0])
+            made, carry_cm = stages.place_in(thing, targets[0]), stages.over_rim_cm(thing, targets[0])
             height_m = float(targets[0].size[2] + thing.size[2]) + 0.02
         else:
             assert step.relation is not None
-            spot = free_spot(thing, step.relation, targets, self.keypoints)
+            spot, (x, y) = free_spot(thing, step.relation, targets, self.keypoints)
+            goal, raise_it = np.array([x, y, 0.5 * thing.size[2]]), stages.kept_raised
             where = f"{step.relation.value} the {' and the '.join(step.targets)}"
             made, height_m = stages.place_at(thing, spot, where), 0.01 * stages.CARRY_HEIGHT_CM
         placed = [_Part(stage, height_m=height_m) for stage in made]
         placed[0].travels = True
+        if 100 * self.up_m < carry_cm:
+            placed[0].stage = raise_it(placed[0].stage, thing.name, carry_cm)
+        self.held = ""
+        self._moved(thing.name, goal)
         return [*parts, *placed]
 
     def _take_support(self, thing: Keypoint, support: Keypoint) -> None:
@@ -131,32 +150,41 @@ class _Composer:
         thing, target = self._find(step.thing), self._find(step.targets[0])
         over_m = (step.length_m or ABOVE_M) + float(thing.size[2]) / 2
         height_m = self._reach(step, target, over_m)
-        parts = self._grasp(thing)
+        parts = [*self._grasp(thing), *self._off_the_floor(thing.name)]
+        self.up_m = float(target.position[2] + target.size[2] / 2) + over_m
         return [*parts, _Part(stages.hold_above(thing.name, target.name, round(100 * over_m, 1)), True, height_m)]
 
     def _push(self, step: Step) -> list[_Part]:
-        self._need_empty_hand("push")
+        away = self._need_empty_hand("push")
         distance_m = step.length_m if step.length_m is not None else stages.PUSH_DISTANCE_M
         if not PUSH_M[0] <= distance_m <= PUSH_M[1]:
             raise Refusal(f"{step!s} is no distance to push", f"From {stages.cm(PUSH_M[0])} to {stages.cm(PUSH_M[1])}")
-        return [_Part(stage) for stage in stages.push(self._find(step.thing), step.direction, distance_m)]
+        thing = self._find(step.thing)
+        made = stages.push(thing, step.direction, distance_m)
+        self.low_at = thing.name
+        self._moved(thing.name, thing.position + distance_m * stages.unit(step.direction))
+        return [*away, *(_Part(stage) for stage in made)]
 
     def _press(self, step: Step) -> list[_Part]:
-        self._need_empty_hand("press")
+        away = self._need_empty_hand("press")
         thing = self._find(step.thing)
         if not is_pressed(thing.name):
             raise Refusal(f"{step!s}: the {thing.name} is not something to press", "Name a button or a switch")
         height_m = float(thing.position[2] + thing.size[2] / 2) + 0.06
-        return [_Part(stage, height_m=height_m) for stage in stages.press(thing.name)]
+        return [*away, *(_Part(stage, height_m=height_m) for stage in stages.press(thing.name))]
 
     def _open(self, step: Step) -> list[_Part]:
-        return [_Part(stage) for stage in stages.pull_open(self._slider(step))]
+        away, handle = self._need_empty_hand(step.skill.value), self._slider(step)
+        self._moved(handle.name, handle.position + stages.PULL_DISTANCE_M * stages.unit("backward"))
+        return [*away, *(_Part(stage) for stage in stages.pull_open(handle))]
 
     def _close(self, step: Step) -> list[_Part]:
-        return [_Part(stage) for stage in stages.push_shut(self._slider(step))]
+        away, handle = self._need_empty_hand(step.skill.value), self._slider(step)
+        self.low_at = handle.name
+        self._moved(handle.name, handle.position + stages.PULL_DISTANCE_M * stages.unit("forward"))
+        return [*away, *(_Part(stage) for stage in stages.push_shut(handle))]
 
     def _slider(self, step: Step) -> Keypoint:
-        self._need_empty_hand(step.skill.value)
         thing = self._find(step.thing)
         if not slides(thing.name):
             raise Refusal(f"{step!s}: the {thing.name} is nothing that I can {step.skill.value}", "Name a drawer")
@@ -166,9 +194,11 @@ class _Composer:
         target = self._find(step.targets[0])
         over_m = step.length_m if step.length_m is not None else ABOVE_M
         stage = stages.move_above(target.name, round(100 * over_m, 1))
+        height_m, parts = self._reach(step, target, over_m), list[_Part]()
         if self.held:
             stage["gripper"] = "close"
-        return [_Part(stage, True, self._reach(step, target, over_m))]
+            parts, self.up_m = self._off_the_floor(self.held), height_m
+        return [*parts, _Part(stage, True, height_m)]
 
     def _open_hand(self, step: Step) -> list[_Part]:
         if self.held:
@@ -191,10 +221,23 @@ class _Composer:
             raise Refusal(
                 f"the {thing.name} is {100 * width_m:.0f} cm wide: the gripper opens 8 cm", "Name a smaller object"
             )
-        self.held = thing.name
+        self.held, self.up_m = thing.name, float(thing.position[2])
         self.carried.add(thing.name)
         above_m = float(thing.position[2]) + 0.01 * stages.OPEN_ABOVE_CM
         return [_Part(stage, height_m=above_m) for stage in stages.grasp(thing.name)]
+
+    def _off_the_floor(self, name: str) -> list[_Part]:
+        """The held object is lifted over the height that it must not be below, before it goes anywhere."""
+        return [] if self.up_m >= self.floor_m else [self._lift(name, self.floor_m + FLOOR_ROOM_M)]
+
+    def _lift(self, name: str, height_m: float) -> _Part:
+        self.up_m = height_m
+        return _Part(stages.lift(name, round(100 * height_m, 1)), height_m=height_m)
+
+    def _moved(self, name: str, position: FloatArray) -> None:
+        """From the next step on the object is at `position` (3,) m."""
+        points = (replace(p, position=position) if p.name == name else p for p in self.keypoints.points)
+        self.keypoints = replace(self.keypoints, points=tuple(points))
 
     def _reach(self, step: Step, target: Keypoint, over_m: float) -> float:
         height_m = float(target.position[2] + target.size[2] / 2) + over_m
@@ -202,9 +245,14 @@ class _Composer:
             raise Refusal(f"{step!s} is higher than the arm goes", f"At most {stages.cm(MAX_HEIGHT_M)} over the table")
         return height_m
 
-    def _need_empty_hand(self, verb: str) -> None:
+    def _need_empty_hand(self, verb: str) -> list[_Part]:
+        """Refuse with a full hand; a hand that was left low goes up first, or it would shove what stands in its way."""
         if self.held:
             raise Refusal(f"the hand holds the {self.held}: it cannot {verb}", "Put it down first")
+        if not self.low_at:
+            return []
+        stage = stages.draw_up(self.low_at)
+        return [_Part(stage, height_m=float(self._find(self.low_at).position[2]) + 0.01 * stages.DRAW_UP_CM)]
 
     def _find(self, name: str) -> Keypoint:
         found = self.keypoints.find(name)

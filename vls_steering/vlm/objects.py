@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from vls_steering.core.types import Keypoint
+from vls_steering.rewards.promises import PRESSED
 
 # What stands at least this tall can be called a post.
 POST_HEIGHT_M = 0.10
@@ -45,7 +46,6 @@ ANYTHING = frozenset({"one", "object", "thing", "item", "piece", "toy"})
 ARTICLES = frozenset({"the", "a", "an", "that", "this"})
 PRONOUNS = frozenset({"it", "that", "this", "them"})
 # What skills apply to, by the words of a name.
-PRESSED = frozenset({"button", "switch", "key", "bell"})
 SLIDING = frozenset({"drawer"})
 CONTAINERS = frozenset({"bin", "tray", "container", "crate", "bowl", "basin", "basket", "box", "cup", "mug", "pot"})
 FLAT = frozenset({"plate", "dish", "saucer"})

@@ -10,7 +10,7 @@ from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import Refusal
 from vls_steering.core.types import Keypoint, Keypoints
 from vls_steering.vlm.outline import DIRECTIONS, Relation
-from vls_steering.vlm.stages import cm, kp
+from vls_steering.vlm.stages import cm, kp, unit
 
 # Free space between an object and the one it is put beside: a finger, its travel when it opens, a centimetre of error.
 BESIDE_M = 0.05
@@ -28,11 +28,15 @@ _TOWARDS = {
     Relation.FRONT: "backward",
     Relation.BEHIND: "forward",
 }
-_UNITS = {"forward": (1.0, 0.0), "backward": (-1.0, 0.0), "left": (0.0, 1.0), "right": (0.0, -1.0)}
 
 
-def free_spot(thing: Keypoint, relation: Relation, targets: Sequence[Keypoint], keypoints: Keypoints) -> str:
-    """The point where `thing` goes, in the language; raises Refusal when that place is taken or out of reach."""
+def free_spot(
+    thing: Keypoint, relation: Relation, targets: Sequence[Keypoint], keypoints: Keypoints
+) -> tuple[str, FloatArray]:
+    """The point where `thing` goes, in the language and as (2,) m in the base frame.
+
+    Raises Refusal when that place is taken or out of reach.
+    """
     where = f"{relation.value} the {' and the '.join(target.name for target in targets)}"
     others = [p for p in keypoints.points if p.name != thing.name and p not in targets]
     reasons = []
@@ -46,7 +50,7 @@ def free_spot(thing: Keypoint, relation: Relation, targets: Sequence[Keypoint], 
         elif not (TABLE_X_M[0] <= spot[0] <= TABLE_X_M[1] and TABLE_Y_M[0] <= spot[1] <= TABLE_Y_M[1]):
             reasons.append("the arm does not reach there")
         else:
-            return point
+            return point, spot
     raise Refusal(f"there is no room {where} for the {thing.name}", f"Because {', and '.join(reasons)}")
 
 
@@ -64,9 +68,9 @@ def _spots(thing: Keypoint, relation: Relation, targets: Sequence[Keypoint]) -> 
         return [(f"midpoint({', '.join(names)})", 0.5 * (targets[0].position[:2] + targets[1].position[:2]))]
     found = []
     for direction in DIRECTIONS if relation is Relation.NEXT else [_TOWARDS[relation]]:
-        unit = np.array(_UNITS[direction])
-        reach_m = float(0.5 * np.abs(unit) @ (thing.size[:2] + targets[0].size[:2])) + BESIDE_M
-        found.append((f"offset({names[0]}, {direction}, {cm(reach_m)})", targets[0].position[:2] + reach_m * unit))
+        towards = unit(direction)[:2]
+        reach_m = float(0.5 * np.abs(towards) @ (thing.size[:2] + targets[0].size[:2])) + BESIDE_M
+        found.append((f"offset({names[0]}, {direction}, {cm(reach_m)})", targets[0].position[:2] + reach_m * towards))
     return found
 
 

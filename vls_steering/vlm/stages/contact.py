@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import Keypoint
 from vls_steering.vlm.stages.grasping import AT_OBJECT_CM, MISSED_CM, OPEN_CM
 from vls_steering.vlm.stages.text import Stage, approach, cm, kp, point, quoted
@@ -10,10 +13,17 @@ PUSH_DISTANCE_M = 0.08
 PUSH_STANDOFF_M = 0.05
 PUSH_HEIGHT_M = 0.022
 PULL_DISTANCE_M = 0.12
+DRAW_UP_CM = 12
 # The fingers have closed on a handle when they are nearer than this.
 ON_HANDLE_CM = 5
 # A drawer counts as moved when this much of the way is done; it stops by itself.
 MOVED_SHARE = 0.8
+
+
+def unit(direction: str) -> FloatArray:
+    """(3,) of a word for a direction, base frame."""
+    x, y = {"forward": (1.0, 0.0), "backward": (-1.0, 0.0), "left": (0.0, 1.0), "right": (0.0, -1.0)}[direction]
+    return np.array([x, y, 0.0])
 
 
 def push(thing: Keypoint, direction: str, distance_m: float = PUSH_DISTANCE_M) -> list[Stage]:
@@ -77,6 +87,18 @@ def press(name: str) -> list[Stage]:
             "deadline": "6 s",
         },
     ]
+
+
+def draw_up(name: str) -> Stage:
+    """Rise from where the closed hand was left beside an object."""
+    high = f"height(ee) - height({kp(name)}) >= {DRAW_UP_CM} cm"
+    return {
+        "name": f"draw up from the {name}",
+        "reward": [f"eventually({high})"],
+        "gripper": "close",
+        "done": high,
+        "deadline": "6 s",
+    }
 
 
 def pull_open(handle: Keypoint) -> list[Stage]:

@@ -19,7 +19,7 @@ def place_on(name: str, support: str) -> list[Stage]:
     return [
         {
             "name": f"carry the {name} over the {support}",
-            "reward": [*approach(beside), f"eventually(height({kp(name)}) >= {CARRY_HEIGHT_CM} cm)"],
+            "reward": approach(beside),
             "gripper": "close",
             "requires": f"grasped({quoted(name)})",
             "done": f"{beside} <= 3 cm",
@@ -43,16 +43,15 @@ def place_in(thing: Keypoint, container: Keypoint) -> list[Stage]:
     Letting go above the rim keeps the hand out of the container.
     """
     name = thing.name
-    rim_m = float(container.position[2] + container.size[2] / 2)
     inside_m = float(container.size[:2].min()) / 2
-    over_cm = round(100 * (rim_m + float(thing.size[2]) / 2) + RIM_CM, 1)
+    over_cm = over_rim_cm(thing, container)
     beside = f"horizontal({kp(name)}, {kp(container.name)})"
     held, let_go = f"grasped({quoted(name)})", f"released({quoted(name)})"
     inside = f"{beside} <= {cm(inside_m)}"
     return [
         {
             "name": f"carry the {name} over the {container.name}",
-            "reward": [*approach(beside), f"eventually(height({kp(name)}) >= {over_cm:g} cm)"],
+            "reward": approach(beside),
             "gripper": "close",
             "requires": held,
             "done": f"{beside} <= 3 cm and height({kp(name)}) >= {over_cm - 1:g} cm",
@@ -70,6 +69,23 @@ def place_in(thing: Keypoint, container: Keypoint) -> list[Stage]:
     ]
 
 
+def over_rim_cm(thing: Keypoint, container: Keypoint) -> float:
+    """Height of the centre of a held object that has room over the container's rim."""
+    rim_m = float(container.position[2] + container.size[2] / 2)
+    return round(100 * (rim_m + float(thing.size[2]) / 2) + RIM_CM, 1)
+
+
+def raised(stage: Stage, name: str, height_cm: float) -> Stage:
+    """The stage with the held object lifted on the way, for one that has not been lifted yet."""
+    return {**stage, "reward": [*stage["reward"], f"eventually(height({kp(name)}) >= {height_cm:g} cm)"]}
+
+
+def kept_raised(stage: Stage, name: str, height_cm: float) -> Stage:
+    """`raised` up to the end of the stage: a short way would be dragged over the table."""
+    done = f"{stage['done']} and height({kp(name)}) >= {height_cm - 1:g} cm"
+    return {**raised(stage, name, height_cm), "done": done}
+
+
 def place_at(thing: Keypoint, spot: str, where: str) -> list[Stage]:
     """Carry the held object to a free place on the table; `spot` is its point, `where` says it in words."""
     name = thing.name
@@ -81,7 +97,7 @@ def place_at(thing: Keypoint, spot: str, where: str) -> list[Stage]:
     return [
         {
             "name": f"carry the {name} {where}",
-            "reward": [*approach(beside), f"eventually(height({kp(name)}) >= {CARRY_HEIGHT_CM} cm)"],
+            "reward": approach(beside),
             "gripper": "close",
             "requires": held,
             "done": f"{beside} <= 3 cm",
