@@ -11,8 +11,9 @@ from vls_steering.core.errors import StreamFault
 from vls_steering.core.types import CameraFrame, Keypoints, RobotState
 from vls_steering.perception.colour import classify_colours, is_chromatic
 from vls_steering.perception.detection import Detection, Segmenter
-from vls_steering.perception.lift import lift
+from vls_steering.perception.lift import MaskImage, lift
 from vls_steering.perception.merge import merge_views
+from vls_steering.perception.object_flow import ObjectFlow
 from vls_steering.perception.overlay import draw_overlay
 from vls_steering.perception.plane import SupportPlane, find_support_plane
 from vls_steering.perception.segment import GeometricSegmenter
@@ -24,6 +25,8 @@ from vls_steering.perception.track import Tracker
 class PerceptionPipeline:
     """lift -> support plane -> robot mask -> segment, per camera; then merge -> track.
 
+    Where segmentation is too slow for every picture, optical flow carries the keypoints from one to the next, and an
+    object that it loses calls for the next at once (`FlowSettings.segment_every`).
     Deterministic for the same pictures, states and seed.  Not thread-safe.
     """
 
@@ -31,7 +34,7 @@ class PerceptionPipeline:
         self._settings = settings
         self._seed = seed
         self._segmenter = segmenter or GeometricSegmenter(settings.segment, settings.workspace)
-        self._tracker = Tracker(settings.track)
+        self._tracker = Tracker(settings.track, settings.motion)
         self.reset()
 
     def reset(self) -> None:
@@ -39,6 +42,8 @@ class PerceptionPipeline:
         self._rng = np.random.default_rng(self._seed)
         self._plane: SupportPlane | None = None
         self._tracker.reset()
+        self._flow = ObjectFlow(self._settings.flow, self._seed)
+        self._updates = 0
         self._keypoints: Keypoints | None = None
         self._shown: CameraFrame | None = None
 
@@ -65,10 +70,17 @@ class PerceptionPipeline:
         """
         if not frames:
             raise StreamFault("perception got no pictures", "Check that the cameras publish")
-        detections = [detection for frame in frames for detection in self._detect(frame, robot)]
-        sightings = merge_views(detections, self._settings.track.merge_m)
         stamp_s = max(frame.stamp_s for frame in frames)
-        self._keypoints = self._tracker.update(sightings, robot, stamp_s)
+        motions = self._flow.follow(frames)
+        if self._flow.lost or self._updates % self._settings.flow.segment_every == 0:
+            detections = [detection for frame in frames for detection in self._detect(frame, robot)]
+            sightings = merge_views(detections, self._settings.track.merge_m)
+            self._keypoints = self._tracker.update(sightings, robot, stamp_s, motions)
+            if self._settings.flow.segment_every > 1:
+                self._seed_flow(frames, detections)
+        else:
+            self._keypoints = self._tracker.advance(motions, robot, stamp_s)
+        self._updates += 1
         self._shown = frames[0]
         return self._keypoints
 
@@ -77,6 +89,15 @@ class PerceptionPipeline:
         if self._shown is None or self._keypoints is None:
             raise StreamFault("there is no picture to draw on", "Call update first")
         return draw_overlay(self._shown, self._keypoints)
+
+    def _seed_flow(self, frames: Sequence[CameraFrame], detections: Sequence[Detection]) -> None:
+        masks: dict[str, dict[int, MaskImage]] = {frame.camera: {} for frame in frames}
+        for detection in detections:
+            key = self._tracker.key_at(detection.colour, detection.centroid)
+            if key is not None:
+                parts = masks[detection.camera]
+                parts[key] = parts[key] | detection.mask if key in parts else detection.mask
+        self._flow.seed(frames, masks)
 
     def _detect(self, frame: CameraFrame, robot: RobotState) -> tuple[Detection, ...]:
         settings = self._settings

@@ -57,8 +57,6 @@ class TrackSettings(Settings):
     )
     confirm_updates: int = Field(3, ge=1, le=100, description="updates that a jump or an unnamed thing must persist")
     confirm_spread_m: float = Field(0.025, gt=0.0, le=0.5, description="spread allowed among those updates")
-    still_gain: float = Field(0.3, gt=0.0, le=1.0, description="filter gain for an object that does not move")
-    moving_m: float = Field(0.006, gt=0.0, le=0.2, description="innovation from which the filter follows at once")
     size_gain: float = Field(0.2, gt=0.0, le=1.0, description="filter gain of the size")
     shrink_m: float = Field(0.008, gt=0.0, le=0.2, description="a view smaller than known by more than this is partial")
     shrink: float = Field(0.06, ge=0.0, le=1.0, description="the same as a share of the known size; the larger counts")
@@ -76,10 +74,46 @@ class TrackSettings(Settings):
     )
 
 
+class FlowSettings(Settings):
+    """Optical flow between two segmentations."""
+
+    segment_every: int = Field(
+        1, ge=1, le=1000, description="updates from one segmentation to the next; flow carries keypoints in between"
+    )
+    points: int = Field(16, ge=3, le=200, description="most points that are followed on one object")
+    quality: float = Field(0.03, gt=0.0, lt=1.0, description="weakest corner, as a share of the object's strongest")
+    spacing_px: float = Field(2.0, ge=1.0, le=50.0, description="least distance of two points")
+    return_px: float = Field(0.7, gt=0.0, le=10.0, description="largest error of a point that is tracked back again")
+    step_m: float = Field(0.08, gt=0.0, le=1.0, description="largest believable motion of a point between two pictures")
+    inlier_m: float = Field(0.006, gt=0.0, le=0.05, description="distance within which a point supports a rigid motion")
+    hypotheses: int = Field(24, ge=1, le=1000, description="rigid motions of three random points that are tried")
+    still_px: float = Field(0.25, ge=0.0, le=5.0, description="median motion in the picture below which nothing moved")
+
+
+class MotionSettings(Settings):
+    """How objects move, and how well a sighting measures them; standard deviations are per axis."""
+
+    whole_m: float = Field(0.002, gt=0.0, le=0.1, description="deviation of a place from a view of the whole object")
+    side_m: float = Field(0.003, gt=0.0, le=0.1, description="the same from one of its sides and its known size")
+    grip_m: float = Field(0.003, gt=0.0, le=0.1, description="the same of an object between the fingers")
+    flow_m: float = Field(0.001, gt=0.0, le=0.1, description="the same that each step of the optical flow adds")
+    bias_m: float = Field(0.0015, ge=0.0, le=0.1, description="part of it that repeated views do not reduce")
+    drift_m: float = Field(
+        0.0035, gt=0.0, le=0.5, description="what a seen object may move in 1 s, unless it is pushed"
+    )
+    hidden_drift_m: float = Field(0.010, gt=0.0, le=0.5, description="the same for an object that cannot be seen")
+    surprise: float = Field(4.0, gt=0.0, description="normalised squared innovation that means a manoeuvre")
+    velocity_s: float = Field(0.3, gt=0.0, le=10.0, description="time constant with which an unseen motion ends")
+    travel_share: float = Field(0.5, ge=0.0, le=5.0, description="deviation of a predicted motion, as a share of it")
+    gate_sigmas: float = Field(3.0, ge=0.0, le=10.0, description="deviations by which the association gate grows")
+
+
 class PerceptionSettings(Settings):
-    """One perception pipeline: lift -> plane -> robot mask -> segment -> merge -> track."""
+    """One perception pipeline: lift -> plane -> robot mask -> segment -> merge -> track, with flow in between."""
 
     workspace: WorkspaceSettings = WorkspaceSettings()
     plane: PlaneSettings = PlaneSettings()
     segment: SegmentSettings = SegmentSettings()
+    flow: FlowSettings = FlowSettings()
+    motion: MotionSettings = MotionSettings()
     track: TrackSettings = TrackSettings()
