@@ -109,6 +109,8 @@ def test_round_and_square_tops_are_told_apart_at_any_yaw(yaw: float) -> None:
 def test_a_disc_is_found_from_half_of_its_rim() -> None:
     angles = np.linspace(0.0, np.pi, 40)
     rim = np.array([0.5, 0.1]) + 0.085 * np.column_stack([np.cos(angles), np.sin(angles)])
-    centre, radius = fit_circle(rim)
-    assert centre == pytest.approx([0.5, 0.1], abs=1e-6)
-    assert radius == pytest.approx(0.085, abs=1e-6)
+    disc = fit_circle(rim)
+    assert disc.centre == pytest.approx([0.5, 0.1], abs=1e-6)
+    assert disc.radius == pytest.approx(0.085, abs=1e-6)
+    assert disc.is_plate
+    assert disc.share == pytest.approx(0.5, abs=0.12)

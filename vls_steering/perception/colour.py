@@ -6,13 +6,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vls_steering.core.arrays import FloatArray
+
 # Upper ends of the hue bands in degrees; red closes the circle.
 _HUE_BANDS = (
     (15.0, "red"),
-    (40.0, "orange"),
+    (38.0, "orange"),
     (70.0, "yellow"),
     (165.0, "green"),
-    (195.0, "cyan"),
+    (205.0, "cyan"),
     (255.0, "blue"),
     (310.0, "purple"),
     (345.0, "pink"),
@@ -27,6 +29,10 @@ _SATURATION_MIN = 0.45
 # Difference of the largest and the smallest channel, in grey levels: sensor noise on black is below it.
 _CHROMA_MIN = 28.0
 _WHITE_VALUE, _WHITE_SATURATION, _BLACK_VALUE = 150, 0.20, 45
+# Brightest channel, as a multiple of the table's: what white, grey and black reflect of the same light.
+_WHITE_TO_TABLE, _BLACK_TO_TABLE = 1.22, 0.31
+# A table is taken for mid-tone; one as dark or as light as these still is, so that its own colour cannot mislead much.
+_TABLE_RANGE = (80.0, 190.0)
 
 ColourImage = NDArray[np.uint8]  # index into COLOURS
 
@@ -52,6 +58,33 @@ def is_chromatic(classes: ColourImage) -> NDArray[np.bool_]:
     """True where the pixel has a hue."""
     mask: NDArray[np.bool_] = classes < len(CHROMATIC)
     return mask
+
+
+def hue_deg(rgb: FloatArray) -> FloatArray:
+    """(N, 3) mean colours -> (N,) hue in degrees, 0 .. 360; means nothing for a grey."""
+    high, low = rgb.max(axis=1), rgb.min(axis=1)
+    spread = np.maximum(high - low, 1e-9)
+    red, green, blue = rgb.T
+    sixths = np.select(
+        [red == high, green == high],
+        [(green - blue) / spread, 2.0 + (blue - red) / spread],
+        4.0 + (red - green) / spread,
+    )
+    hue: FloatArray = (60.0 * sixths) % 360.0
+    return hue
+
+
+def hue_name(hue: float) -> str:
+    """The word for a hue in degrees."""
+    return next(name for end, name in _HUE_BANDS if hue % 360.0 < end)
+
+
+def grey_name(level: float, table_level: float) -> str:
+    """The word for a surface without hue, from its brightest channel and that of the table in the same light."""
+    table = float(np.clip(table_level, *_TABLE_RANGE))
+    if level > _WHITE_TO_TABLE * table:
+        return "white"
+    return "black" if level < _BLACK_TO_TABLE * table else "grey"
 
 
 def _hue_table() -> ColourImage:

@@ -15,6 +15,10 @@ from vls_steering.perception.plane import SupportPlane
 UNKNOWN_SHAPE = "thing"
 
 
+def _no_face() -> FloatArray:
+    return np.zeros((0, 2))
+
+
 @dataclass(frozen=True)
 class Detection:
     """One object in one picture.
@@ -32,6 +36,7 @@ class Detection:
     upper: FloatArray
     free: NDArray[np.bool_]  # (2, 2): [lower, upper] x [x, y]
     grounded: bool  # its lower end reaches the support plane
+    face: FloatArray = field(default_factory=_no_face, repr=False)  # (M, 2) m, base frame: the pixels of its top face
 
     @property
     def name(self) -> str:

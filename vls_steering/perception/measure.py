@@ -7,7 +7,7 @@ and the object reaches from there down to what it stands on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,25 +18,19 @@ from vls_steering.perception.colour import CHROMATIC
 from vls_steering.perception.detection import Detection
 from vls_steering.perception.lift import LiftedFrame, MaskImage, PointImage
 from vls_steering.perception.plane import SupportPlane
+from vls_steering.perception.regions import Component
 from vls_steering.perception.settings import SegmentSettings
-from vls_steering.perception.shape import disc_share, fit_circle, measure_footprint, name_shape
+from vls_steering.perception.shape import FLAT_M, PLATE, fit_circle, measure_footprint, name_shape, rim_squareness
 
 _RING = 2  # pixels outside an outline that are searched for what hides it
-OUTSIDE = _RING + 1  # pixels around a component that a crop should include
 _STEEP = 0.87  # sine of the elevation from which the sides of things are too foreshortened to measure
 _EDGE_PIXELS = 2.0  # width of the strip that counts as the edge of a side
 _EDGE_HIDDEN = 0.35  # a side with more of its edge hidden is not known to end there
-_DISC_SHARE = 0.55  # share of a rim that determines the whole disc
+_DISC_SHARE = 0.40  # share of a rim that determines the whole disc
+_RIM_PIXELS = 12  # of a rim to which a disc can be fitted
+_BITTEN = 0.05  # share of a rim beside something nearer from which a top face counts as covered in part
+_GROUND_PIXELS = 20  # around an object that say what it stands on
 _KERNEL = np.ones((3, 3), np.uint8)
-
-
-@dataclass(frozen=True)
-class Component:
-    """Pixels of one colour that hang together, within a window of the picture."""
-
-    rows: slice
-    columns: slice
-    mask: MaskImage  # (h, w) of the window
 
 
 @dataclass(frozen=True)
@@ -44,6 +38,8 @@ class _TopFace:
     """The highest visible layer of a component."""
 
     spots: FloatArray  # (N, 2) m, base frame, free of depth noise
+    whole: FloatArray  # (M, 2) m, the same with what is missing inside their convex hull, where something covers it
+    bitten: bool  # something covers part of it
     rim: MaskImage  # (N,) on the outline
     covered: MaskImage  # (N,) next to something that hides the object, or to the picture's border
     pixel_m: FloatArray  # (2,) extent of a pixel along x and y
@@ -65,19 +61,32 @@ def measure_component(
     if top_m < (settings.object_min_m if colour in CHROMATIC else settings.grey_min_m):
         return None
     covered = _covered(view, component, depth, settings.occluder_m)
-    top = _top_face(view, plane, rays, depth[seen], top_m, in_band, seen, covered)
+    top = _top_face(view, plane, window, rays, depth[seen], top_m, in_band, seen, covered)
     bottom_m = float(np.percentile(heights, 2.0))
     grounded = bottom_m < max(2.5 * settings.clearance_m, 0.15 * top_m)
-    if grounded or _looks_down(rays):
-        # Seen from above the sides hide behind the top: nothing says where it ends, and things stand on the table.
+    if grounded:
         bottom_m = 0.0
+    elif _looks_down(rays):
+        # Seen from above the sides hide behind the top: things stand on what surrounds them.
+        bottom_m = _ground_around(view, plane, component, top_m, settings)
     lower, upper, free = _sides(top)
-    shape = name_shape(measure_footprint(top.spots, float(np.sqrt(top.pixel_m.prod()))), top_m - bottom_m)
+    if free.all() and not top.bitten:
+        # Extremes are single pixels; the mean of a whole face has the noise of none of them.
+        shift = top.spots.mean(axis=0) - 0.5 * (lower + upper)
+        lower, upper = lower + shift, upper + shift
+    if top_m - bottom_m > 2.0 * settings.top_band_m:
+        lower, upper = _without_side(lower, upper, rays, settings.top_band_m)
     open_rim = top.spots[top.rim & ~top.covered]
-    if shape == "plate" and len(open_rim) >= 12:
-        centre, radius = fit_circle(open_rim)
-        lower, upper = centre - radius - 0.5 * top.pixel_m, centre + radius + 0.5 * top.pixel_m
-        free = free | (disc_share(open_rim, centre) > _DISC_SHARE)
+    footprint = measure_footprint(top.whole, float(np.sqrt(top.pixel_m.prod())))
+    if top.bitten and len(open_rim) >= _RIM_PIXELS:
+        footprint = replace(footprint, squareness=rim_squareness(open_rim))
+    shape = name_shape(footprint, top_m - bottom_m)
+    if top_m - bottom_m < FLAT_M and len(open_rim) >= _RIM_PIXELS:
+        disc = fit_circle(open_rim)
+        if shape == PLATE or disc.is_plate:
+            shape = PLATE
+            lower, upper = disc.centre - disc.radius - 0.5 * top.pixel_m, disc.centre + disc.radius + 0.5 * top.pixel_m
+            free = free | (disc.share > _DISC_SHARE)
     middle = 0.5 * (lower + upper)
     level = plane.z_at(float(middle[0]), float(middle[1]))
     full = np.zeros(view.valid.shape, dtype=bool)
@@ -92,6 +101,7 @@ def measure_component(
         upper=np.array([*upper, level + top_m]),
         free=free,
         grounded=bool(grounded),
+        face=top.spots,
     )
 
 
@@ -133,6 +143,7 @@ def _covered(view: LiftedFrame, component: Component, depth: NDArray[np.float32]
 def _top_face(
     view: LiftedFrame,
     plane: SupportPlane,
+    window: tuple[slice, slice],
     rays: PointImage,
     depth: PointImage,
     top_m: float,
@@ -151,7 +162,32 @@ def _top_face(
     # A pixel covers more of a level surface along the line of sight than across it.
     stretch = across * (1.0 / max(steepness, 0.3) - 1.0)
     pixel = across + stretch * np.abs(direction[:2]) / max(level, 1e-9)
-    return _TopFace(_onto_level(view, plane, rays[in_band], top_m), rim[face], covered[face], pixel)
+    spots = _onto_level(view, plane, rays[in_band], top_m)
+    bitten = bool(rim.any() and covered[rim].mean() > _BITTEN)
+    whole = _onto_level(view, plane, view.rays[window][_hull(face)], top_m) if bitten else spots
+    return _TopFace(spots, whole, bitten, rim[face], covered[face], pixel)
+
+
+def _hull(face: MaskImage) -> MaskImage:
+    """(h, w) `face` and all that lies between its pixels: a top is convex, whatever stands on it or before it."""
+    columns_rows = cv2.findNonZero(face.view(np.uint8))
+    filled = np.zeros(face.shape, np.uint8)
+    cv2.fillConvexPoly(filled, cv2.convexHull(columns_rows), 1)
+    hull: MaskImage = filled.astype(bool)
+    return hull
+
+
+def _ground_around(
+    view: LiftedFrame, plane: SupportPlane, component: Component, top_m: float, settings: SegmentSettings
+) -> float:
+    """Height m of what a component seen from above stands on: most of what surrounds it below its top."""
+    window = (component.rows, component.columns)
+    near = cv2.dilate(component.mask.view(np.uint8), _KERNEL, iterations=_RING + 1).astype(bool)
+    around = near & ~component.mask & view.valid[window]
+    heights = plane.height_of(view.points[window][around])
+    heights = heights[heights < top_m - settings.object_min_m]
+    ground = float(np.median(heights)) if len(heights) >= _GROUND_PIXELS else 0.0
+    return ground if ground > 2.5 * settings.clearance_m else 0.0
 
 
 def _onto_level(view: LiftedFrame, plane: SupportPlane, rays: PointImage, height_m: float) -> FloatArray:
@@ -175,6 +211,15 @@ def _sides(top: _TopFace) -> tuple[FloatArray, FloatArray, NDArray[np.bool_]]:
         ):
             free[side, axis] = top.covered[near].mean() < _EDGE_HIDDEN
     return lower - 0.5 * top.pixel_m, upper + 0.5 * top.pixel_m, free
+
+
+def _without_side(
+    lower: FloatArray, upper: FloatArray, rays: PointImage, band_m: float
+) -> tuple[FloatArray, FloatArray]:
+    """Bounds (2,) m less the strip of the side facing the camera that lies within the top layer's thickness."""
+    direction = rays.mean(axis=0, dtype=np.float64)
+    strip = band_m * direction[:2] / abs(direction[2])
+    return lower + np.maximum(strip, 0.0), upper + np.minimum(strip, 0.0)
 
 
 def _looks_down(rays: PointImage) -> bool:

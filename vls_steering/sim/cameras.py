@@ -28,12 +28,12 @@ class PropPixels:
 
     name: str
     seen: int
-    alone: int  # the same if nothing else were there
+    alone: float  # the same if nothing hid it and the picture had no border
 
     @property
     def share(self) -> float:
-        """Of its silhouette within the picture that nothing hides."""
-        return self.seen / max(self.alone, 1)
+        """Of its silhouette."""
+        return min(1.0, self.seen / max(self.alone, 1.0))
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,20 @@ class CameraRig:
         self._update_scene(self._fixed_view(full_state, camera))
         bodies = self._scene.ngeom - len(self._props)
         seen = np.bincount(self._read_identities().ravel(), minlength=self._scene.ngeom + 1)[bodies + 1 :]
-        pixels = []
-        for prop, count in zip(self._props, seen, strict=True):
-            self._scene.ngeom = 0
-            alone = add_prop(self._scene, prop)
-            pixels.append(PropPixels(prop.name, int(count), int((self._read_identities() == alone).sum())))
-        return tuple(pixels)
+        camera_id = self._model.camera(camera).id
+        return tuple(
+            PropPixels(prop.name, int(count), self._silhouette(prop, camera_id))
+            for prop, count in zip(self._props, seen, strict=True)
+        )
+
+    def _silhouette(self, prop: Prop, camera_id: int) -> float:
+        """Pixels that a prop would fill if nothing hid it and the picture had no border; 0 behind the camera."""
+        pose = self._base_from_camera(camera_id)
+        local = (prop.corners - pose[:3, 3]) @ pose[:3, :3]
+        if local[:, 2].min() <= 0.0:
+            return 0.0
+        on_picture = (local @ self._intrinsics(camera_id).T)[:, :2] / local[:, 2:]
+        return float(cv2.contourArea(cv2.convexHull(on_picture.astype(np.float32))))
 
     def _fixed_view(self, full_state: FloatArray, camera: str) -> mujoco.MjvCamera:
         mujoco.mj_setState(self._model, self._data, full_state, mujoco.mjtState.mjSTATE_INTEGRATION)

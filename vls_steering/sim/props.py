@@ -7,6 +7,12 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 
+_ANGLES = np.linspace(0.0, 2.0 * np.pi, 24, endpoint=False)
+_RING = np.column_stack([np.cos(_ANGLES), np.sin(_ANGLES)])
+_SPHERE = np.concatenate(
+    [np.column_stack([np.cos(tilt) * _RING, np.full(len(_RING), np.sin(tilt))]) for tilt in np.linspace(-1.57, 1.57, 9)]
+)
+
 
 @dataclass(frozen=True)
 class Prop:
@@ -33,6 +39,22 @@ class Prop:
             return upright
         tipped: np.ndarray = upright @ np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
         return tipped
+
+    @property
+    def corners(self) -> np.ndarray:
+        """(N, 3) m, base frame: points whose convex hull is the prop, round ones approximated."""
+        x, y, z = self.half_size_m
+        if self.shape == mujoco.mjtGeom.mjGEOM_BOX:
+            local = np.array([[i * x, j * y, k * z] for i in (-1, 1) for j in (-1, 1) for k in (-1, 1)])
+        elif self.shape == mujoco.mjtGeom.mjGEOM_CYLINDER:
+            ring = x * _RING
+            local = np.concatenate([np.column_stack([ring, np.full(len(ring), end)]) for end in (-y, y)])
+        elif self.shape == mujoco.mjtGeom.mjGEOM_CAPSULE:
+            local = np.concatenate([x * _SPHERE + [0.0, 0.0, end] for end in (-y, y)])
+        else:
+            local = _SPHERE * np.array(self.half_size_m if z else (x, x, x))
+        corners: np.ndarray = local @ self.rotation.T + np.array(self.position_m)
+        return corners
 
     @property
     def half_height_m(self) -> float:
