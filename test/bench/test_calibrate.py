@@ -166,7 +166,7 @@ def test_what_cannot_be_meant_is_told_before_any_episode(
 def test_an_episode_that_breaks_is_a_failure_with_its_reason(
     options: CalibrateOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calibrate, "_runner", lambda _: 1 / 0)
+    monkeypatch.setattr(calibrate, "stage", lambda _: 1 / 0)
     outcome = calibrate.run_episode(options, Cell(suite("quick").tasks[0].name, 1, 4, 0.0))
     assert not outcome.success
     assert "ZeroDivisionError" in outcome.crash

@@ -111,7 +111,7 @@ def test_a_crashing_episode_is_a_result(tmp_path: Path, monkeypatch: pytest.Monk
     def broken(_: Path) -> Any:
         raise RuntimeError("no such world")
 
-    monkeypatch.setattr(runner, "_stage", broken)
+    monkeypatch.setattr(runner, "stage", broken)
     report = run_bench(options(tmp_path / "play.json"))
     assert [row["crashed"] for row in report["totals"]] == [4, 4]
     assert "no such world" in (tmp_path / "play.episodes.jsonl").read_text()

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import traceback
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -27,18 +21,16 @@ from vls_steering.bench.calibration import (
     cheapest_as_good,
     save_calibration,
 )
-from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec
+from vls_steering.bench.episode import EpisodeSpec
+from vls_steering.bench.journal import Journal
 from vls_steering.bench.latency import check_writable
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
 from vls_steering.bench.seeds import listed_seeds
+from vls_steering.bench.spread import spread, stage
 from vls_steering.bench.statistics import success_rate
 from vls_steering.bench.suites import suite
-from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies import load_policy
-from vls_steering.sim.oracle import Oracle
-from vls_steering.sim.proven import ProvenLayouts, cache_folder
-from vls_steering.sim.scenes import draw_layout
 from vls_steering.steering.presets import preset
 from vls_steering.steering.settings import SteeringSettings
 
@@ -81,38 +73,6 @@ class EpisodeOutcome:
     crash: str = ""
 
 
-class Journal:
-    """Finished episodes on disk, one JSON line each, so that an interrupted run can go on."""
-
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
-        self._path, self._identity = path, identity
-
-    def clear(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-    def read(self) -> dict[Cell, EpisodeOutcome]:
-        """What is done; a torn last line is dropped.  Raises ConfigurationError for another run's journal."""
-        done: dict[Cell, EpisodeOutcome] = {}
-        lines = self._path.read_text(encoding="utf-8").splitlines() if self._path.exists() else []
-        for line in lines:
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            if entry["run"] != self._identity:
-                raise ConfigurationError(
-                    f"{self._path} belongs to another run", "Choose another --out or drop --resume"
-                )
-            done[Cell(**entry["cell"])] = EpisodeOutcome(**entry["outcome"])
-        return done
-
-    def append(self, cell: Cell, outcome: EpisodeOutcome) -> None:
-        with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"cell": asdict(cell), "run": self._identity, "outcome": asdict(outcome)}) + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-
-
 def calibrate_command(options: CalibrateOptions) -> None:
     """Measure, write the file and print both curves."""
     _print(run_calibration(options))
@@ -129,7 +89,7 @@ def run_calibration(options: CalibrateOptions) -> Calibration:
     chosen = suite(options.suite)
     check_writable(options.out)
     identity = {"policy": policy.sha256, "preset": base.model_dump(), "suite": options.suite}
-    journal = Journal(options.out.with_suffix(".episodes.jsonl"), identity)
+    journal = Journal(options.out.with_suffix(".episodes.jsonl"), identity, Cell)
     if not options.resume:
         journal.clear()
     dealt = chosen.deal(chosen.tasks, listed_seeds(SEEDS, options.episodes).values)
@@ -169,10 +129,10 @@ class _Runs:
     """Runs what the journal does not have yet."""
 
     def __init__(
-        self, options: CalibrateOptions, journal: Journal, layouts: Sequence[tuple[str, int]], progress: Progress
+        self, options: CalibrateOptions, journal: Journal[Cell], layouts: Sequence[tuple[str, int]], progress: Progress
     ) -> None:
         self._options, self._journal, self._layouts, self._progress = options, journal, layouts, progress
-        self._done = journal.read()
+        self._done = {cell: EpisodeOutcome(**outcome) for cell, outcome in journal.read().items()}
 
     def points(self, settings: Sequence[tuple[int, float]]) -> list[CurvePoint]:
         """One point for each (K, temperature), every one over the same layouts."""
@@ -181,9 +141,10 @@ class _Runs:
         for cell in cells:
             if cell in self._done:
                 self._advance(cell)
-        for cell, outcome in _run_all(self._options, [cell for cell in cells if cell not in self._done]):
+        todo = [cell for cell in cells if cell not in self._done]
+        for cell, outcome in spread(partial(run_episode, self._options), todo, self._options.jobs):
             self._done[cell] = outcome
-            self._journal.append(cell, outcome)
+            self._journal.append(cell, asdict(outcome))
             self._advance(cell)
         return [self._point(*setting) for setting in settings]
 
@@ -217,31 +178,11 @@ def settings_of(base: SteeringSettings, particles: int, temperature: float) -> S
     return base.model_copy(update={"particles": particles, "k_cap": particles, "select": select})
 
 
-def _run_all(options: CalibrateOptions, cells: Sequence[Cell]) -> Iterator[tuple[Cell, EpisodeOutcome]]:
-    if options.jobs <= 1 or len(cells) <= 1:
-        for cell in cells:
-            yield cell, run_episode(options, cell)
-        return
-    # A forked child would inherit the parent's threads.
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        pending = {pool.submit(run_episode, options, cell): cell for cell in cells}
-        for future in as_completed(pending):
-            yield pending[future], future.result()
-
-
-@cache
-def _runner(policy: Path) -> EpisodeRunner:
-    """One world and policy a process, one thread: more slow small networks down."""
-    torch.set_num_threads(1)
-    return EpisodeRunner(load_policy(policy), draw_layout("play", 0))
-
-
 def run_episode(options: CalibrateOptions, cell: Cell) -> EpisodeOutcome:
     """A crash is a failed episode, never a missing one."""
     task = suite(options.suite).task(cell.task)
     try:
-        runner = _runner(options.policy)
-        layouts = ProvenLayouts(Oracle(runner.world), cache_folder())
+        runner, layouts = stage(options.policy)
         spec = EpisodeSpec(
             layout=layouts.draw(task.scene, cell.seed, task.drawn_for()),
             instruction=task.instruction,
