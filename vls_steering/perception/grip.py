@@ -25,9 +25,9 @@ class Grip:
         return out_of_tool(robot, self.offset)
 
     def released(self, robot: RobotState, stamp_s: float, settings: TrackSettings) -> bool:
-        """The fingers opened, or have reported nothing for a while."""
-        opened = robot.gripper_width_m > self.width_m + settings.release_opening_m
-        return opened or stamp_s - self.gripped_s > settings.release_s
+        """The fingers opened, closed on nothing, or have reported nothing for a while."""
+        changed = abs(robot.gripper_width_m - self.width_m) > settings.release_opening_m
+        return changed or stamp_s - self.gripped_s > settings.release_s
 
 
 def into_tool(robot: RobotState, point: FloatArray) -> FloatArray:

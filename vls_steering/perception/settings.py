@@ -68,9 +68,9 @@ class TrackSettings(Settings):
         0.6, ge=0.0, le=1.0, description="least finger distance of a grip, as a share of the object's narrow side"
     )
     grip_gain: float = Field(0.3, ge=0.0, le=1.0, description="how much a view corrects a held object's offset")
-    release_s: float = Field(0.25, ge=0.0, le=5.0, description="time without grip after which an object is let go")
+    release_s: float = Field(0.4, ge=0.0, le=5.0, description="time without grip after which an object is let go")
     release_opening_m: float = Field(
-        0.006, gt=0.0, le=0.08, description="opening beyond the grip's width that lets go at once"
+        0.006, gt=0.0, le=0.08, description="change of the grip's width that ends it at once"
     )
 
 

@@ -94,11 +94,11 @@ class Tracker:
         return tuple(track.label for track in self._tracks if track.shape == UNKNOWN_SHAPE)
 
     def key_at(self, colour: str, place: FloatArray) -> int | None:
-        """Key of the free object in view of this colour that reaches to `place` (3,) m, for the optical flow."""
+        """Key of the object in view of this colour that reaches to `place` (3,) m, for the optical flow."""
         for track in self._tracks:
             reach = 0.5 * track.size + self._settings.fragment_m
             near = bool((np.abs(place - track.position) < reach).all())
-            if near and track.colour == colour and track.visible and not self._holds(track):
+            if near and track.colour == colour and track.visible:
                 return track.key
         return None
 
