@@ -26,6 +26,11 @@ INSTRUCTIONS = (
     "pick up the {a}, keep 5 cm from the {b}",
     "put the {a} on the plate but avoid the {b}",
     "push the {a} forward",
+    "pick up the {a} and put it on the plate",
+    "put the {a} on the plate, keeping it above 10 cm",
+    "hold the {a} above the plate",
+    "put the {a} next to the {b}",
+    "push the {a} 6 cm forward, then pick it up",
 )
 _LAYOUTS = 6
 PROGRAMS = _LAYOUTS * len(INSTRUCTIONS)

@@ -9,13 +9,16 @@ from vls_steering.core.types import Keypoints
 from vls_steering.rewards.check import expressions
 from vls_steering.rewards.diagnostics import Diagnostic
 from vls_steering.rewards.document import RewardProgram, Stage
-from vls_steering.rewards.expression import Call, Expression, Quantity, Text, children, to_text, walk
+from vls_steering.rewards.expression import Binary, Call, Expression, Name, Quantity, Text, children, to_text, walk
 from vls_steering.rewards.promises import mentioned
+from vls_steering.rewards.rollout import graspable
 from vls_steering.rewards.units import LENGTH
 
 MAX_PARTS = 2000  # nodes of all expressions of a program
 # No length at a table is longer than the arm reaches.
 REACH_M = 1.0
+_AXES = {"up": "up", "down": "up", "forward": "forward", "backward": "forward", "left": "left", "right": "left"}
+_DISTANCES = frozenset({"clearance", "gap", "dist", "horizontal", "dist_segment", "dist_plane", "off_line"})
 
 
 def lint_program(program: RewardProgram, keypoints: Keypoints) -> Iterator[Diagnostic]:
@@ -27,6 +30,8 @@ def lint_program(program: RewardProgram, keypoints: Keypoints) -> Iterator[Diagn
     for where, expression in places:
         yield from _out_of_reach(where, expression)
         yield from _with_itself(where, expression)
+        yield from _across_axes(where, expression)
+        yield from _ungraspable(where, expression, keypoints)
     yield from _unused(program, keypoints)
     yield from _unasked(program, keypoints, places)
     yield from _misquoted(program, keypoints)
@@ -51,6 +56,34 @@ def _with_itself(where: str, expression: Expression) -> Iterator[Diagnostic]:
         repeated = next((name for name in named if name[:1] in "'\"" and named.count(name) > 1), None)
         if repeated is not None:
             yield Diagnostic(where, "an object is related to itself", to_text(node), "two objects", to_text(expression))
+
+
+def _across_axes(where: str, expression: Expression) -> Iterator[Diagnostic]:
+    """A height less a coordinate to the left is no length of anything."""
+    for node in walk(expression):
+        if isinstance(node, Binary) and node.operator == "-":
+            axes = [_axis(side) for side in (node.left, node.right)]
+            if "" not in axes and axes[0] != axes[1]:
+                problem, accepted = "coordinates along different axes are compared", f"both {axes[0]}"
+                yield Diagnostic(where, problem, to_text(node), accepted, to_text(expression))
+
+
+def _axis(node: Expression) -> str:
+    """The axis that a coordinate is measured along; "" for anything else."""
+    if not isinstance(node, Call) or node.name not in ("height", "along"):
+        return ""
+    direction = next((part.name for part in children(node) if isinstance(part, Name) and part.name in _AXES), "up")
+    return _AXES[direction]
+
+
+def _ungraspable(where: str, expression: Expression, keypoints: Keypoints) -> Iterator[Diagnostic]:
+    for node in walk(expression):
+        if isinstance(node, Call) and node.name in ("grasped", "released"):
+            for name in sorted(objects_of(node)):
+                point = keypoints.find(name)
+                if point is not None and not graspable(point):
+                    found, accepted = f"{name!r} in {to_text(node)}", "an object that fits between the fingers"
+                    yield Diagnostic(where, "the hand cannot hold this", found, accepted, to_text(expression))
 
 
 def _unused(program: RewardProgram, keypoints: Keypoints) -> Iterator[Diagnostic]:
@@ -78,12 +111,21 @@ def _unasked(
     if not task or articles > len(task) + len(avoided):
         return
     for where, expression in places:
-        acts = where.endswith((".done", ".requires", ".gripper")) or ".reward" in where
-        extra = sorted(objects_of(expression) - set(task) - set(avoided))
+        ends = where.endswith((".done", ".requires", ".gripper"))
+        acts = ends or ".reward" in where
+        # How far away it is may end a stage; what becomes of an object that is only to be kept clear of may not.
+        near = set(avoided) & (_nearness(expression) if ends else set(avoided))
+        extra = sorted(objects_of(expression) - set(task) - near)
         if acts and extra and not _explained(program, where):
             accepted = ", ".join(map(repr, task))
             text = to_text(expression)
             yield Diagnostic(where, "the instruction does not speak of this object", repr(extra[0]), accepted, text)
+
+
+def _nearness(expression: Expression) -> set[str]:
+    """Objects whose distance from something the expression speaks of."""
+    calls = [node for node in walk(expression) if isinstance(node, Call) and node.name in _DISTANCES]
+    return {name for call in calls for name in objects_of(call)}
 
 
 def _explained(program: RewardProgram, where: str) -> bool:

@@ -139,14 +139,15 @@ def held_object(observation: Observation) -> str | None:
     def distance(point: Keypoint) -> float:
         return float(((point.position - robot.tcp_position) ** 2).sum() ** 0.5)
 
-    near = [p for p in observation.keypoints.points if distance(p) <= HOLD_RADIUS_M and _graspable(p)]
+    near = [p for p in observation.keypoints.points if distance(p) <= HOLD_RADIUS_M and graspable(p)]
     if not near:
         return None
     nearest = min(near, key=distance)
     return nearest.name if robot.gripper_holds or _width_fits(robot.gripper_width_m, nearest) else None
 
 
-def _graspable(point: Keypoint) -> bool:
+def graspable(point: Keypoint) -> bool:
+    """The object fits between the fingers and is no post."""
     return float(point.size[:2].min()) < GRIPPER_OPEN_M and float(point.size[2]) <= GRASPABLE_HEIGHT_M
 
 
