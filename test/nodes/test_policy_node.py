@@ -16,7 +16,7 @@ pytest.importorskip("rclpy")
 from nodes.graph import untrained_policy
 from nodes.stage import Stage
 
-from vls_steering.core.types import ChunkSource, Observation
+from vls_steering.core.types import ChunkSource, Keypoints, Observation
 from vls_steering.msg import RewardProgram
 from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import chunk_of, header, joint_state_message, keypoints_message
@@ -39,13 +39,13 @@ class Desk(Stage):
     def __init__(self, policy: Path, **parameters: Any) -> None:
         super().__init__(NODE, LISTENS, policy=str(policy), **parameters)
 
-    def advance(self, duration_s: float, with_keypoints: bool = True) -> None:
+    def advance(self, duration_s: float, with_keypoints: bool = True, keypoints: Keypoints = SCENE.keypoints) -> None:
         for _ in range(round(duration_s / 0.1)):
             stamp_s = self.now_s + 0.1
             ticks = len(self.heard[topics.STEERING_STATUS.name])
             self.publish(topics.JOINT_STATES, joint_state_message(replace(SCENE.robot, stamp_s=stamp_s)))
             if with_keypoints:
-                self.publish(topics.KEYPOINTS, keypoints_message(replace(SCENE.keypoints, stamp_s=stamp_s)))
+                self.publish(topics.KEYPOINTS, keypoints_message(replace(keypoints, stamp_s=stamp_s)))
             self.spin(0.05)
             self.set_clock(stamp_s)
             self.until(lambda ticks=ticks: len(self.heard[topics.STEERING_STATUS.name]) > ticks, what="a tick")
@@ -126,6 +126,38 @@ def test_old_keypoints_are_a_reason_for_no_chunk(desk: Callable[..., Desk]) -> N
     assert len(one.chunks) == count + 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"age_s": 12.0, "visible": False}, "'red cube' was last seen 12.0 s ago"),
+        ({"sigma_m": np.array([0.01, 0.08, 0.01])}, "'red cube' is known to 8 cm only"),
+    ],
+)
+def test_a_stale_object_of_the_program_freezes_the_guidance(
+    desk: Callable[..., Desk], changes: dict[str, Any], reason: str
+) -> None:
+    one = desk()
+    one.advance(0.1)
+    sha256 = one.give("pick up the red cube").sha256
+    one.advance(0.2)
+    one.advance(0.2, keypoints=_changed("red cube", **changes))
+    assert reason in one.reason
+    assert one.newest(topics.STEERING_STATUS).program_sha256 == sha256
+    last = chunk_of(one.chunks[-1])
+    assert last.source is ChunkSource.HOLD
+    np.testing.assert_allclose(last.positions - last.positions[0], 0.0)
+    one.advance(0.1)
+    assert chunk_of(one.chunks[-1]).source is ChunkSource.STEERED
+
+
+def test_a_stale_object_that_the_program_does_not_name_freezes_nothing(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    one.advance(0.1)
+    one.give("pick up the red cube")
+    one.advance(0.2, keypoints=_changed("white plate", age_s=12.0))
+    assert chunk_of(one.chunks[-1]).source is ChunkSource.STEERED
+
+
 def test_once_it_has_moved_a_withdrawn_program_means_hold_still(desk: Callable[..., Desk]) -> None:
     one = desk()
     one.advance(0.1)
@@ -194,6 +226,12 @@ def test_a_calibration_says_how_many_candidates_there_are(
     one.advance(0.1)
     status = one.newest(topics.STEERING_STATUS)
     assert status.network_rows == 3 * status.nfe
+
+
+def _changed(name: str, **changes: Any) -> Keypoints:
+    """The example scene with one keypoint known otherwise."""
+    points = SCENE.keypoints.points
+    return replace(SCENE.keypoints, points=tuple(replace(p, **changes) if p.name == name else p for p in points))
 
 
 def test_the_parameters_say_what_is_in_force() -> None:

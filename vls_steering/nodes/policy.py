@@ -27,6 +27,7 @@ from vls_steering.nodes.loop import PacedLoop
 from vls_steering.nodes.markers import steering_markers
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.sim_robot import JointStateReader
+from vls_steering.nodes.stale_objects import stale_object
 from vls_steering.nodes.steering_status import steering_status_message
 from vls_steering.policies.checkpoint import load_policy
 from vls_steering.policies.shipped import SHIPPED_POLICY
@@ -50,6 +51,12 @@ class PolicyNodeSettings(Settings):
     seed: int = Field(0, ge=0, description="seed of the sampler")
     tick_period_s: float = Field(0.1, ge=0.02, le=2.0, description="time between two chunks")
     keypoints_max_age_s: float = Field(0.5, gt=0.0, le=10.0, description="oldest keypoints to plan from")
+    object_max_age_s: float = Field(
+        10.0, gt=0.0, le=600.0, description="guidance freezes when an object of the stage was seen longer ago"
+    )
+    object_max_sigma_m: float = Field(
+        0.05, gt=0.0, le=1.0, description="guidance freezes when an object of the stage is known worse (deviation)"
+    )
     joint_states_max_age_s: float = Field(0.2, gt=0.0, le=10.0, description="oldest joint state to plan from")
     threads: int = Field(1, ge=1, le=64, description="threads of the network; more slow small networks down")
     steering: SteeringSettings = SteeringSettings()
@@ -87,6 +94,7 @@ class PolicyBody:
         self._keypoints: Keypoints | None = None
         self._program: CompiledProgram | None = None
         self._program_is_new = True
+        self._stage = 0
         self._refusal = ""
         self._last: ActionChunk | None = None
         self._resting: RobotState | None = None
@@ -115,6 +123,7 @@ class PolicyBody:
         if is_new:
             self._pilot.reset()
             self._pilot.set_program(program)
+            self._stage = 0
         self._ticks += 1
         try:
             observation = self._observe(keypoints, now_s)
@@ -122,10 +131,15 @@ class PolicyBody:
             self._report(SteeringStatus(header=header(now_s), reason=str(fault)), program)
             return
         if program is None and not self._settings.unsteered:
-            self._rest(observation)
+            self._rest(observation, self._refusal or "there is no reward program", None)
+            return
+        frozen = self._frozen(program, observation.keypoints)
+        if frozen:
+            self._rest(observation, frozen, program)
             return
         self._resting = None
         result = self._pilot.tick(observation, self._latency.p95_s)
+        self._stage = result.telemetry.stage
         self._send(result.chunk)
         self._latency.add(self._node.now_s() - observation.stamp_s)
         status = steering_status_message(result, observation_age_s=now_s - observation.stamp_s)
@@ -144,9 +158,15 @@ class PolicyBody:
             raise StreamFault(_stale("keypoints", keypoints, now_s))
         return Observation(robot, keypoints)
 
-    def _rest(self, observation: Observation) -> None:
-        """Without a program nothing is asked for; once the arm has moved, it is told to stay where it is."""
-        reason = self._refusal or "there is no reward program"
+    def _frozen(self, program: CompiledProgram | None, keypoints: Keypoints) -> str:
+        """Why the current stage cannot be steered by what is known of its objects; empty where it can."""
+        if program is None:
+            return ""
+        stage, settings = program.program.stages[self._stage], self._settings
+        return stale_object(stage, keypoints, settings.object_max_age_s, settings.object_max_sigma_m)
+
+    def _rest(self, observation: Observation, reason: str, program: CompiledProgram | None) -> None:
+        """Nothing is asked for, for `reason`; once the arm has moved, it is told to stay where it is."""
         if self._last is not None:
             # Always the same place: holding what is measured would follow the arm's sag downwards.
             self._resting = self._resting or observation.robot
@@ -154,7 +174,7 @@ class PolicyBody:
             still = Observation(place, observation.keypoints)
             opened = opened_at(self._last, observation)
             self._send(hold_chunk(still, self._space.horizon, opened, self._space.step_s, "", 0))
-        self._report(SteeringStatus(header=header(observation.stamp_s), reason=reason), None)
+        self._report(SteeringStatus(header=header(observation.stamp_s), reason=reason), program)
 
     def _send(self, chunk: ActionChunk) -> None:
         self._last = replace(chunk, sequence=self._ticks)
