@@ -147,6 +147,8 @@ def bench(
     ] = False,
     seconds: Annotated[float, typer.Option(min=0.0, help="control only: of each load; 0: a minute.")] = 0.0,
     large: Annotated[bool, typer.Option("--large", help="latency only: a network of 66 M parameters, too.")] = False,
+    scenes: Annotated[int, typer.Option(min=1, help="perception only: scenes at rest.")] = 200,
+    sequences: Annotated[int, typer.Option(min=1, help="perception only: sequences of motion.")] = 50,
 ) -> None:
     """Measure: success with Wilson intervals, grasp holding, perception errors, or what a tick costs.
 
@@ -159,6 +161,9 @@ def bench(
     faults injects one fault after the other around the protocol arm; control measures period, age and lag of what is
     sent to it, alone and beside a load on every core.
 
+    perception names and places what is in rendered scenes at rest and follows what moves in sequences; it writes a
+    contact sheet of the scenes beside its JSON.
+
     Example: vls bench latency --quick --out runs/latency.json
     """
     from vls_steering.policies.shipped import SHIPPED_POLICY
@@ -167,6 +172,11 @@ def bench(
         from vls_steering.bench.latency import LatencyOptions, latency_command
 
         latency_command(LatencyOptions(out, policy or SHIPPED_POLICY, seed or 0, quick=quick, large=large))
+        return
+    if name == "perception":
+        from vls_steering.bench.perception import PerceptionOptions, perception_command
+
+        perception_command(PerceptionOptions(out, seed or 0, scenes, sequences))
         return
     if name == "faults":
         from vls_steering.nodes.fault_bench import FaultOptions, run_fault_bench

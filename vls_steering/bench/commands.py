@@ -22,7 +22,7 @@ from vls_steering.bench.suites import SUITES
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies.shipped import SHIPPED_POLICY
 
-BENCHES = (*SUITES, "grasp", "perception", "latency", "graph-latency", "verifier", "reward-cost", "gate-fuzz")
+BENCHES = (*SUITES, "grasp", "latency", "perception", "graph-latency", "verifier", "reward-cost", "gate-fuzz")
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,6 @@ def bench_command(request: BenchRequest) -> None:
         print_success(run_bench(_success_options(request)))
     elif name == "grasp":
         _write(request.out, name, {"episodes": episodes, "seed": first}, grasp_rows(episodes, first))
-    elif name == "perception":
-        from vls_steering.bench.perception import perception_rows
-
-        _write(request.out, name, {"scenes": episodes, "seed": first}, perception_rows(episodes, first))
     elif name == "verifier":
         from vls_steering.bench.verifier import PROGRAMS, verifier_rows
 

@@ -1,174 +1,162 @@
-"""`vls bench perception`: what the pipeline makes of rendered scenes, against the simulator's truth."""
+"""`vls bench perception`: how well things at rest are named and placed, and things in motion followed.
+
+Everything is rendered and noisy, and the truth comes from the simulator; perception sees pictures and the arm's own
+state alone.  An object that a camera sees and that is not named, or not found, counts as a failure.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
+from vls_steering import __version__
+from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.perception_motion import MotionScore, measure_motion
+from vls_steering.bench.perception_sheet import write_sheet
+from vls_steering.bench.perception_static import SEEN_PIXELS, SEEN_SHARE, SceneResult, StaticBench
 from vls_steering.bench.progress import Progress
-from vls_steering.core.types import CameraFrame, Keypoints
-from vls_steering.perception import PerceptionPipeline, PerceptionSettings
-from vls_steering.robots.kinematics import ArmKinematics, UnreachablePose
-from vls_steering.sim.cameras import CameraRig
-from vls_steering.sim.layout import SceneLayout
-from vls_steering.sim.model import FRONT_CAMERA, WRIST_CAMERA
-from vls_steering.sim.objects import GRASPABLES, OBSTACLE
-from vls_steering.sim.privileged import true_keypoints
-from vls_steering.sim.scenes import draw_layout
-from vls_steering.sim.scripted import POLICY_STEP_S, Route, plan_skill
-from vls_steering.sim.stepper import TcpStepper
-from vls_steering.sim.tasks import Skill, SkillKind
-from vls_steering.sim.world import World
+from vls_steering.bench.statistics import quantile_interval, success_rate
 
-# Thresholds were set on layouts below this seed; the benchmark draws its layouts above it.
-TEST_SEEDS_FROM = 20_000
-SETTLING_UPDATES = 4
-WRIST_EVERY = 3  # the wrist camera adds to the front one at a third of its rate, as in the episodes
-MOVING_EVERY = 4  # a scripted skill is run in every fourth scene
+Row = dict[str, Any]
+HIDDEN_SHARE = 0.8  # a thing of which less is visible is partly hidden
 
 
-@dataclass
-class PerceptionScore:
-    """Accumulates errors against the truth."""
+@dataclass(frozen=True)
+class PerceptionOptions:
+    """The command line of `vls bench perception`."""
 
-    errors_m: list[float] = field(default_factory=list)
-    carried_errors_m: list[float] = field(default_factory=list)
-    hidden_errors_m: list[float] = field(default_factory=list)
-    size_errors_m: list[float] = field(default_factory=list)  # of the obstacle, worst axis
-    named: list[bool] = field(default_factory=list)  # per object and update
-    ghosts: list[bool] = field(default_factory=list)  # per update: a keypoint that is no object
-    front_s: list[float] = field(default_factory=list)  # per update with the front camera alone
-
-    def add(self, keypoints: Keypoints, truth: Keypoints, held: str | None) -> None:
-        """Score one update."""
-        for true in truth.points:
-            point = keypoints.find(true.name)
-            self.named.append(point is not None)
-            if point is None:
-                continue
-            error_m = float(np.linalg.norm(point.position - true.position))
-            self.errors_m.append(error_m)
-            if true.name == held:
-                self.carried_errors_m.append(error_m)
-            if not point.visible:
-                self.hidden_errors_m.append(error_m)
-            if true.name == OBSTACLE:
-                self.size_errors_m.append(float(np.abs(point.size - true.size).max()))
-        self.ghosts.append(bool(set(keypoints.names) - set(truth.names)))
+    out: Path
+    seed: int  # first of consecutive seeds of scenes and of sequences
+    scenes: int = 200
+    sequences: int = 50
 
 
-class PerceptionBench:
-    """Owns one world, its cameras and the pipeline; scores scene after scene."""
-
-    def __init__(self, settings: PerceptionSettings | None = None) -> None:
-        layout = draw_layout("play", TEST_SEEDS_FROM)
-        self._world = World(layout)
-        self._rig = CameraRig(self._world, seed=0)
-        self._stepper = TcpStepper(self._world, ArmKinematics())
-        self._settings = settings or PerceptionSettings()
-
-    def close(self) -> None:
-        """Free the OpenGL context."""
-        self._rig.close()
-
-    def score_static(self, seed: int, score: PerceptionScore) -> None:
-        """Everything at rest, the arm at home; one scene in two has a post in it."""
-        pipeline = self._start(seed)
-        for update in range(SETTLING_UPDATES):
-            keypoints = self._look(pipeline, update, score)
-        score.add(keypoints, true_keypoints(self._world.truth()), pipeline.held)
-
-    def score_moving(self, seed: int, score: PerceptionScore) -> None:
-        """A scripted skill, scored at every policy step: the arm hides things and carries one."""
-        layout = bench_layout(seed)
-        pipeline = self._start(seed)
-        rng = np.random.default_rng([seed, 3])
-        skill = Skill(_pick(tuple(SkillKind), rng), _pick(tuple(GRASPABLES), rng))
-        start = self._world.robot_state().tcp_position
-        plan = plan_skill(skill, layout, start, _pick(tuple(Route), rng), rng)
-        for update, (tcp, gripper_open) in enumerate(zip(plan.tcp, plan.gripper_open, strict=True)):
-            keypoints = self._look(pipeline, update, score)
-            score.add(keypoints, true_keypoints(self._world.truth()), pipeline.held)
-            try:
-                self._stepper.step_to(tcp, bool(gripper_open), POLICY_STEP_S)
-            except UnreachablePose:
-                return  # a wide detour of the script; what was seen so far counts
-
-    def _start(self, seed: int) -> PerceptionPipeline:
-        layout = bench_layout(seed)
-        self._world.reset(layout)
-        self._rig.reset(layout, seed)
-        self._stepper.reset()
-        return PerceptionPipeline(self._settings, seed)
-
-    def _look(self, pipeline: PerceptionPipeline, update: int, score: PerceptionScore) -> Keypoints:
-        frames = list(self._frames(update))
-        robot = self._world.robot_state()
-        start_s = time.perf_counter()
-        keypoints = pipeline.update(frames, robot)
-        if len(frames) == 1:
-            score.front_s.append(time.perf_counter() - start_s)
-        return keypoints
-
-    def _frames(self, update: int) -> Iterator[CameraFrame]:
-        state = self._world.full_state()
-        yield self._rig.render(state, FRONT_CAMERA)
-        if update % WRIST_EVERY == 0:
-            yield self._rig.render(state, WRIST_CAMERA)
+def perception_command(options: PerceptionOptions) -> None:
+    """Measure, write the JSON and beside it the contact sheet, and print the table."""
+    with Progress("bench perception", options.scenes + options.sequences) as progress:
+        scenes = measure_static(options.seed, options.scenes, progress)
+        motion = measure_motion(options.seed, options.sequences, progress)
+    rows = [*static_rows(scenes), *motion_rows(motion), _speed_row(scenes, motion)]
+    report = {
+        "bench": "perception",
+        "config": {
+            "seed": options.seed,
+            "scenes": options.scenes,
+            "sequences": options.sequences,
+            "seen_pixels": SEEN_PIXELS,
+            "seen_share": SEEN_SHARE,
+        },
+        "version": __version__,
+        "machine": describe_machine(),
+        "rows": rows,
+        "failures": failures(scenes),
+    }
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_sheet(scenes, options.out.with_suffix(".png"))
+    _print(rows, options.out)
 
 
-def bench_layout(seed: int) -> SceneLayout:
-    """Even seeds: the play table; odd seeds: the same with a post."""
-    return draw_layout("obstacle" if seed % 2 else "play", TEST_SEEDS_FROM + seed)
-
-
-def perception_rows(scenes: int, seed: int) -> list[dict[str, Any]]:
-    """Rows {metric, value, unit, n} from `scenes` scenes at rest and every fourth of them in motion."""
-    static, moving = PerceptionScore(), PerceptionScore()
-    bench = PerceptionBench()
+def measure_static(seed: int, scenes: int, progress: Progress) -> tuple[SceneResult, ...]:
+    """Scenes `seed`, `seed + 1`, ... at rest."""
+    bench = StaticBench()
+    results = []
     try:
-        with Progress("bench perception", scenes) as progress:
-            for index in range(scenes):
-                bench.score_static(seed + index, static)
-                if index % MOVING_EVERY == 0:
-                    # Odd steps through the scenes, so that half of them have a post.
-                    bench.score_moving(seed + index + index // MOVING_EVERY % 2, moving)
-                progress.advance(f"scene {seed + index}", ok=static.named[-1])
+        for index in range(seed, seed + scenes):
+            results.append(bench.score(index))
+            progress.advance(f"scene {index}", ok=results[-1].flawless)
     finally:
         bench.close()
-    return [*_rows("static", static), *_rows("moving", moving)]
+    return tuple(results)
 
 
-def _rows(case: str, score: PerceptionScore) -> list[dict[str, Any]]:
+def static_rows(scenes: Sequence[SceneResult]) -> list[Row]:
+    """Naming and centroids of all objects that a camera sees; false names per scene."""
+    seen = [thing for scene in scenes for thing in scene.objects if thing.seen]
+    errors_mm = [1000.0 * thing.error_m for thing in seen if thing.called]
     rows = [
-        *_spread(f"{case}_error", score.errors_m, 1000.0, "mm"),
-        *_spread(f"{case}_error_carried", score.carried_errors_m, 1000.0, "mm"),
-        *_spread(f"{case}_error_hidden", score.hidden_errors_m, 1000.0, "mm"),
-        *_spread(f"{case}_obstacle_size_error", score.size_errors_m, 1000.0, "mm"),
-        *_spread(f"{case}_front_update", score.front_s, 1000.0, "ms"),
+        _share("naming_accuracy", [thing.named for thing in seen]),
+        _quantile("centroid_error_median_mm", errors_mm, 0.5),
+        _quantile("centroid_error_p95_mm", errors_mm, 0.95),
+        _share("found", [bool(thing.called) for thing in seen]),
+        _share("naming_partly_hidden", [thing.named for thing in seen if thing.share < HIDDEN_SHARE]),
+        _share("naming_raised", [thing.named for thing in seen if thing.raised]),
     ]
-    for metric, outcomes in ((f"{case}_named", score.named), (f"{case}_ghosts", score.ghosts)):
-        rows.append(_row(metric, float(np.mean(outcomes)), "share", len(outcomes)))
+    shapes = sorted({thing.name.split()[1] for thing in seen})
+    rows += [_share(f"naming_{shape}", [t.named for t in seen if t.name.endswith(shape)]) for shape in shapes]
+    ghosts = [any(not false.on_clutter for false in scene.false) for scene in scenes]
+    misled = [any(false.on_clutter for false in scene.false) for scene in scenes]
+    return [*rows, _share("scenes_with_ghost", ghosts), _share("scenes_with_named_clutter", misled)]
+
+
+def motion_rows(motion: MotionScore) -> list[Row]:
+    """Errors of things in motion, all together and by kind, and how many were found again."""
+    errors_mm = [1000.0 * error for error in motion.errors_m]
+    rows = [
+        _quantile("tracking_error_median_mm", errors_mm, 0.5),
+        _quantile("tracking_error_p95_mm", errors_mm, 0.95),
+        _share("lost_recovered", list(motion.recovered)),
+    ]
+    for kind in sorted(set(motion.kinds), key=lambda kind: kind.value):
+        of_kind = [1000.0 * error for error in motion.errors_of(kind)]
+        rows.append(_quantile(f"tracking_{kind.value}_median_mm", of_kind, 0.5))
+        rows.append(_quantile(f"tracking_{kind.value}_p95_mm", of_kind, 0.95))
     return rows
 
 
-def _spread(metric: str, values: list[float], scale: float, unit: str) -> list[dict[str, Any]]:
-    if not values:
-        return []
-    median, high = scale * np.percentile(values, [50.0, 95.0])
-    return [
-        _row(f"{metric}_median", float(median), unit, len(values)),
-        _row(f"{metric}_p95", float(high), unit, len(values)),
+def failures(scenes: Sequence[SceneResult]) -> list[Row]:
+    """Every seen object that has not its name, and every false name, with its scene's seed."""
+    missed = [
+        {"seed": scene.seed, **asdict(thing)}
+        for scene in scenes
+        for thing in scene.objects
+        if thing.seen and not thing.named
     ]
+    made_up = [{"seed": scene.seed, **asdict(false)} for scene in scenes for false in scene.false]
+    return [{key: _rounded(value) for key, value in entry.items()} for entry in (*missed, *made_up)]
 
 
-def _row(metric: str, value: float, unit: str, n: int) -> dict[str, Any]:
-    return {"metric": metric, "value": value, "unit": unit, "n": n}
+def _speed_row(scenes: Sequence[SceneResult], motion: MotionScore) -> Row:
+    """Updates with one 320 x 240 picture, by processor time: what one core does in a second."""
+    update_s = [duration for scene in scenes for duration in scene.update_s] + list(motion.update_s)
+    slow, fast = quantile_interval(update_s, 0.5)[::-1]
+    return _row("frames_per_second", 1.0 / float(np.median(update_s)), len(update_s), 1.0 / slow, 1.0 / fast)
 
 
-def _pick(choices: Sequence[Any], rng: np.random.Generator) -> Any:
-    return choices[int(rng.integers(len(choices)))]
+def _share(metric: str, outcomes: list[bool]) -> Row:
+    rate = success_rate(outcomes)
+    return _row(metric, rate.successes / max(rate.n, 1), rate.n, rate.wilson_low, rate.wilson_high)
+
+
+def _quantile(metric: str, values: list[float], share: float) -> Row:
+    if not values:
+        return _row(metric, float("nan"), 0, float("nan"), float("nan"))
+    return _row(metric, float(np.quantile(values, share)), len(values), *quantile_interval(values, share))
+
+
+def _row(metric: str, value: float, n: int, low: float, high: float) -> Row:
+    return {"metric": metric, "value": round(value, 4), "n": n, "low_95": round(low, 4), "high_95": round(high, 4)}
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [round(part, 3) for part in value]
+    if isinstance(value, float):
+        return None if np.isnan(value) else round(value, 4)
+    return value
+
+
+def _print(rows: list[Row], out: Path) -> None:
+    table = Table(title=f"perception ({out})")
+    for column in rows[0]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console().print(table)

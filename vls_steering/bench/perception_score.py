@@ -25,6 +25,7 @@ class ObjectResult:
     seen: bool  # enough of it is visible to a camera: it counts
     pixels: int  # in the camera that sees most of it
     share: float  # of its silhouette that is not hidden, there
+    raised: bool  # it stands on something
     called: str  # "" when nothing was found of it
     error_m: float  # of its centre; nan when nothing was found
 

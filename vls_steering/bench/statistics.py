@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from scipy.stats import binom
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
@@ -27,6 +30,14 @@ def success_rate(outcomes: list[bool]) -> Rate:
     successes = sum(outcomes)
     low, high = proportion_confint(successes, len(outcomes), alpha=0.05, method="wilson")
     return Rate(len(outcomes), successes, float(low), float(high))
+
+
+def quantile_interval(values: Sequence[float], share: float) -> tuple[float, float]:
+    """95 % interval of a quantile from order statistics; whatever the distribution, independent values assumed."""
+    ordered = np.sort(values)
+    low, high = binom.ppf([0.025, 0.975], len(ordered), share)
+    last = len(ordered) - 1
+    return float(ordered[min(max(int(low) - 1, 0), last)]), float(ordered[min(int(high), last)])
 
 
 def paired_p_value(first: list[bool], second: list[bool]) -> float:

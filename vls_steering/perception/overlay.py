@@ -25,16 +25,9 @@ def draw_overlay(frame: CameraFrame, keypoints: Keypoints) -> NDArray[np.uint8]:
         centre = (round(float(u)), round(float(v)))
         ink = _INK if point.visible else _STALE
         cv2.circle(picture, centre, 3, ink, cv2.FILLED if point.visible else 1, cv2.LINE_AA)
-        place = (centre[0] + 5, centre[1] - 4)
-        for colour, thickness in ((_PAPER, 3), (ink, 1)):
-            cv2.putText(
-                picture,
-                f"{number} {point.name}",
-                place,
-                cv2.FONT_HERSHEY_SIMPLEX,
-                0.33,
-                colour,
-                thickness,
-                cv2.LINE_AA,
-            )
+        label = f"{number} {point.name}"
+        # A shadow of the same weight: letters of another weight have another width.
+        for offset, colour in ((1, _PAPER), (0, ink)):
+            place = (centre[0] + 5 + offset, centre[1] - 4 + offset)
+            cv2.putText(picture, label, place, cv2.FONT_HERSHEY_SIMPLEX, 0.33, colour, 1, cv2.LINE_AA)
     return picture
