@@ -55,6 +55,25 @@ def test_every_object_is_named_and_placed(bench: Bench, scene: str, seed: int) -
             assert found.size == pytest.approx(true.size, abs=0.010)
 
 
+@pytest.mark.parametrize(
+    ("target", "seed"),
+    [("red cube", 1002), ("red cube", 1006), ("blue cube", 1003), ("yellow brick", 1004), ("green cylinder", 1005)],
+)
+def test_what_stands_on_a_support_has_its_own_name_from_the_first_look(bench: Bench, target: str, seed: int) -> None:
+    """Seen from above, its sides hide: it does not reach down to the table, and the support is one box, not two."""
+    bench.show(draw_layout("raised", seed, target))
+    pipeline = PerceptionPipeline(PerceptionSettings(), seed=0)
+    truth = true_keypoints(bench.world.truth())
+    for _ in range(4):
+        keypoints = bench.look(pipeline)
+        assert set(keypoints.names) == set(truth.names)
+    for true in truth.points:
+        found = keypoints.find(true.name)
+        assert found is not None
+        assert np.linalg.norm(found.position - true.position) < 0.010, true.name
+        assert abs(found.size[2] - true.size[2]) < 0.010, true.name
+
+
 def test_the_front_camera_alone_is_enough(bench: Bench) -> None:
     bench.show(draw_layout("play", 35))
     keypoints = bench.look(PerceptionPipeline(PerceptionSettings(), seed=0), ("front",))
