@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import json, resource, sys, time
 from rewards.guidance_programs import GOOD
-from rewards.hostile import document, programs
+from rewards.hostile import programs
+from rewards.hostile_documents import document
 from rewards.table import keypoints, motion, observe, straight
 import torch
 from vls_steering.rewards import Scene, compile_program
