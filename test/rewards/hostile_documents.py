@@ -197,6 +197,25 @@ EXPRESSIONS = (
     "\n",
     ",",
     "((",
+    # as long as an expression may be, and made to be read again and again by a pattern with two ways to match
+    "1" * 600,
+    "1" * 300 + " " * 300,
+    ".1" * 300,
+    "1." * 300,
+    "1e" * 300,
+    "1e-" * 200,
+    "1 c" * 200,
+    "1 m/s/" * 100,
+    "'" * 599,
+    "'\"" * 300,
+    "'x" * 299,
+    "kp(" * 200,
+    "kp('a') " * 75,
+    "kp(" + "(" * 298 + ")" * 298,
+    "x" * 600,
+    "_" * 600,
+    "- " * 300,
+    "not " * 150,
 )
 
 
@@ -254,10 +273,22 @@ DOCUMENTS = (
     json.dumps({**document(), "instruction": "x" * 601}),
     json.dumps({**document(), "__class__": "os"}),
     json.dumps({**document(), "stages": {"0": {}}}),
+    # long, with something in it for every pattern that looks for a place in a text
+    "\\u" * 30_000,
+    '"' + "\\ud83d" * 9_000 + '"',
+    "\\" * 60_000,
+    '"' * 60_000,
+    "[0]" * 20_000,
+    '{"stages[0].reward[0]": ' * 2_000,
+    json.dumps(document(done="\\" * 600)),
+    json.dumps({**document(), "instruction": "pick " * 120, "stages": []}),
 )
 
 # Whole documents in YAML.
 YAMLS = (
+    ": " * 30_000,
+    "'" * 60_000,
+    "\\u" * 30_000,
     "",
     "- 1",
     "a: b: c",

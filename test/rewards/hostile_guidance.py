@@ -157,6 +157,13 @@ _LINES = (
 )
 _FINE = "def stage1_guidance(a, b):\n    return b.mean()"
 GUIDANCE = (
+    # long
+    "stage1_guidance" * 4_000,
+    "def stage" + "1" * 60_000 + "_guidance(a, b):\n    return b.mean()",
+    "num_stages = " + "1" * 60_000,
+    "'" * 60_000,
+    "# " * 30_000,
+    "\n" * 60_000,
     *(guidance(line) for line in _LINES),
     # rewards that are none
     *map(

@@ -174,3 +174,13 @@ def test_any_text_at_all_is_understood_or_refused(instruction: str) -> None:
     except Refusal:
         return
     assert compiled.written_by == "offline grammar"
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "1", "1.", "a'", "’", "it ", "pick ", "pick up ", "the ", "and ", "\u0301", "1 cm "]
+)
+def test_what_is_said_over_and_over_is_refused(piece: str) -> None:
+    """As long as an instruction may be, and longer."""
+    for length in (400, 600, 60_000):
+        with pytest.raises(Refusal):
+            understand((piece * length)[:length])

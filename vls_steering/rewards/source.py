@@ -33,9 +33,10 @@ MAX_NODES = 120
 MAX_DEPTH = 16
 MAX_NUMBER = 1e6
 
+# No two of its parts can match the same character: it reads any text once.
 _QUANTITY = re.compile(
     r"(?P<string>'[^']*'|\"[^\"]*\")"
-    r"|(?<![\w.])(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>" + "|".join(UNITS) + r")(?!\w)"
+    r"|(?<![\w.])(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(?P<unit>" + "|".join(UNITS) + r")(?!\w)"
 )
 _STRING = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"")
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
