@@ -7,6 +7,7 @@ import pytest
 from perception.pictures import robot_far_away
 
 from vls_steering.perception.merge import Sighting
+from vls_steering.perception.rigid import fit_rigid
 from vls_steering.perception.settings import MotionSettings, TrackSettings
 from vls_steering.perception.track import Tracker
 
@@ -117,6 +118,92 @@ def test_an_object_lost_from_the_grasp_is_found_again_where_it_is_seen(tracker: 
         keypoints = tracker.update([_sighting(AT)], robot_far_away(tuple(up), 0.04, holds=True), 0.7 + 0.1 * i)
     assert keypoints.points[0].position == pytest.approx(AT, abs=0.002)
     assert tracker.held is None
+
+
+def test_while_it_is_hidden_an_object_is_known_worse_and_then_well_again(tracker: Tracker) -> None:
+    def sigma_m(sightings: list[Sighting], stamp_s: float) -> float:
+        return float(tracker.update(sightings, robot_far_away(), stamp_s).points[0].sigma_m.max())
+
+    seen, hidden, longer = sigma_m([_sighting(AT)], 0.6), sigma_m([], 1.1), sigma_m([], 1.6)
+    assert seen < hidden < longer
+    assert sigma_m([_sighting(AT)], 1.7) < hidden
+
+
+def test_a_moving_object_goes_on_for_a_while_unseen(tracker: Tracker) -> None:
+    for i in range(1, 6):
+        tracker.update([_sighting(AT + [0.012 * i, 0, 0])], robot_far_away(), 0.5 + 0.1 * i)
+    one = tracker.update([], robot_far_away(), 1.1).points[0]
+    much = tracker.update([], robot_far_away(), 3.0).points[0]
+    assert one.position[0] == pytest.approx(AT[0] + 0.070, abs=0.004)
+    assert AT[0] + 0.07 < much.position[0] < AT[0] + 0.11
+    assert much.sigma_m[0] > one.sigma_m[0] > one.sigma_m[1]
+
+
+def test_what_was_pushed_behind_the_hand_is_expected_where_the_hand_took_it(tracker: Tracker) -> None:
+    """And recognised there at once, far beyond the gate around its old place."""
+    stamps = 0.6 + 0.1 * np.arange(11)
+    for i, stamp_s in enumerate(stamps):
+        hand = robot_far_away((AT[0] + 0.04 - 0.015 * i, AT[1], 0.02), 0.0)
+        point = tracker.update([], hand, stamp_s).points[0]
+    pushed = AT + [0.04 - 0.15 - 0.031, 0.0, 0.0]
+    assert point.position == pytest.approx(pushed, abs=0.005)
+    assert point.sigma_m[0] > 0.015
+    keypoints = tracker.update([_sighting(pushed)], robot_far_away(), stamps[-1] + 0.1)
+    assert keypoints.names == ("red cube",)
+    assert keypoints.points[0].position == pytest.approx(pushed, abs=0.001)
+
+
+def test_an_object_found_elsewhere_keeps_its_name_among_its_like(tracker: Tracker) -> None:
+    second = AT + [0.0, -0.3, 0.0]
+    both = [_sighting(AT), _sighting(second)]
+    assert tracker.update(both, robot_far_away(), 0.6).names == ("red cube", "red cube 2")
+    tracker.update([_sighting(AT)], robot_far_away(), 1.5)
+    moved = second + [0.1, 0.0, 0.0]
+    for i in range(3):
+        keypoints = tracker.update([_sighting(AT), _sighting(moved)], robot_far_away(), 1.6 + 0.1 * i)
+    assert keypoints.find("red cube").position == pytest.approx(AT, abs=1e-3)
+    assert keypoints.find("red cube 2").position == pytest.approx(moved, abs=1e-3)
+    assert len(keypoints.points) == 2
+
+
+def test_the_optical_flow_moves_what_it_follows_and_measures_it(tracker: Tracker) -> None:
+    track = tracker.find("red", AT)
+    assert track is not None
+    corners = AT + CUBE / 2 * np.array([[1, 1, 1], [1, -1, 1], [-1, 1, 1], [-1, -1, 1], [1, 1, -1], [1, -1, -1]])
+    motion = fit_rigid(corners, corners + [0.0, 0.01, 0.0], 0.006, 24, np.random.default_rng(0))
+    assert motion is not None
+    point = tracker.advance({track.key: motion}, robot_far_away(), 0.6).points[0]
+    assert point.position == pytest.approx(AT + [0.0, 0.01, 0.0], abs=1e-6)
+    assert (point.visible, point.age_s) == (True, 0.0)
+    lost = tracker.advance({}, robot_far_away(), 0.7).points[0]
+    assert not lost.visible
+    assert lost.age_s == pytest.approx(0.1)
+    assert tracker.misses(0.7, since_s=1.0)
+
+
+def test_fingers_that_close_on_nothing_have_lost_it(tracker: Tracker) -> None:
+    tracker.update([], robot_far_away(tuple(AT), 0.04, holds=True), 0.6)
+    tracker.update([], robot_far_away(tuple(AT + [0, 0, 0.1]), 0.02, holds=False), 0.7)
+    assert tracker.held is None
+
+
+def test_a_held_object_is_known_as_well_as_the_grip(tracker: Tracker) -> None:
+    for i in range(20):
+        hand = robot_far_away(tuple(AT + [0.0, 0.0, 0.01 * i]), 0.04, holds=True)
+        point = tracker.update([], hand, 0.6 + 0.1 * i).points[0]
+    assert point.sigma_m.max() < 0.005
+
+
+def test_the_same_sightings_give_the_same_keypoints() -> None:
+    def run() -> list[np.ndarray]:
+        tracker, rng = Tracker(TrackSettings(), MotionSettings()), np.random.default_rng(4)
+        places = [AT + [0.01 * i, 0, 0] + 0.002 * rng.standard_normal(3) for i in range(12)]
+        return [
+            tracker.update([_sighting(place)] if i % 4 else [], robot_far_away(), 0.1 * i).points[0].position
+            for i, place in enumerate(places, start=1)
+        ]
+
+    assert np.array_equal(run(), run())
 
 
 def test_one_wrong_shape_does_not_rename_an_object(tracker: Tracker) -> None:

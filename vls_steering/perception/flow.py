@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import CameraFrame
 from vls_steering.perception.lift import MaskImage
-from vls_steering.perception.rigid import MIN_POINTS
 from vls_steering.perception.settings import FlowSettings
 
 _PATCH = 2  # pixels around a point whose depths are its own
@@ -30,6 +29,15 @@ class PointPairs:
     shift_px: FloatArray  # (N,) distance in the picture of a camera at rest, else infinite
 
 
+@dataclass(frozen=True)
+class Seed:
+    """An object to be followed: its pixels, and the box in space that its points must lie in."""
+
+    mask: MaskImage  # (H, W)
+    position: FloatArray  # (3,) m, base frame
+    size: FloatArray  # (3,) m
+
+
 class PointFlow:
     """One camera's points.  Deterministic; not thread-safe."""
 
@@ -41,23 +49,28 @@ class PointFlow:
         """Forget picture and points."""
         self._forget_points()
 
-    def seed(self, frame: CameraFrame, masks: Mapping[int, MaskImage]) -> None:
-        """Choose corners in the (H, W) mask of each object, named by its key; replaces all points."""
+    def seed(self, frame: CameraFrame, seeds: Mapping[int, Seed]) -> None:
+        """Choose corners of each object, named by its key; replaces all points."""
         self._forget_points()
         self._show(frame)
         settings = self._settings
-        found, owners = [], []
-        for key, mask in masks.items():
+        for key, seed in seeds.items():
+            # The corners of a plain object lie on its outline, and those of the outline just outside of it.
+            around = cv2.dilate(seed.mask.view(np.uint8), np.ones((3, 3), np.uint8))
             corners = cv2.goodFeaturesToTrack(
-                self._grey, settings.points, settings.quality, settings.spacing_px, mask=mask.view(np.uint8)
+                self._grey, settings.points, settings.quality, settings.spacing_px, mask=around
             )
-            if corners is not None:
-                found.append(np.asarray(corners, np.float32).reshape(-1, 2))
-                owners.append(np.full(len(corners), key))
-        if found:
-            pixels = np.concatenate(found)
+            if corners is None:
+                continue
+            pixels = np.asarray(corners, np.float32).reshape(-1, 2)
             points, known = _lift(frame, pixels)
-            self._keep(pixels[known], points[known], np.concatenate(owners)[known])
+            # Where something hides part of the object, the corners between them are that thing's.
+            known &= (np.abs(points - seed.position) < 0.5 * seed.size + settings.margin_m).all(axis=1)
+            self._keep(
+                np.concatenate([self._pixels, pixels[known]]),
+                np.concatenate([self._points, points[known]]),
+                np.concatenate([self._owners, np.full(np.count_nonzero(known), key)]),
+            )
 
     def follow(self, frame: CameraFrame) -> dict[int, PointPairs]:
         """Each object's points that can be found in `frame`, and back again where they came from."""
@@ -81,12 +94,6 @@ class PointFlow:
             for key in np.unique(owners[known])
             for own in [known & (owners == key)]
         }
-
-    @property
-    def keys(self) -> frozenset[int]:
-        """The objects that have points enough to be followed."""
-        keys, counts = np.unique(self._owners, return_counts=True)
-        return frozenset(keys[counts >= MIN_POINTS].tolist())
 
     def _show(self, frame: CameraFrame) -> None:
         self._grey: NDArray[np.uint8] = np.asarray(cv2.cvtColor(frame.color, cv2.COLOR_RGB2GRAY), np.uint8)

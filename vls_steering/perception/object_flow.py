@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from vls_steering.core.types import CameraFrame
-from vls_steering.perception.flow import PointFlow, PointPairs
-from vls_steering.perception.lift import MaskImage
+from vls_steering.perception.flow import PointFlow, PointPairs, Seed
 from vls_steering.perception.rigid import RigidMotion, fit_rigid
 from vls_steering.perception.settings import FlowSettings
 
@@ -16,7 +15,7 @@ from vls_steering.perception.settings import FlowSettings
 class ObjectFlow:
     """Seeded by a segmentation, it says from picture to picture how the objects have moved.
 
-    Deterministic for the same pictures, masks and seed; not thread-safe.
+    Deterministic for the same pictures, seeds and random seed; not thread-safe.
     """
 
     def __init__(self, settings: FlowSettings, seed: int) -> None:
@@ -27,18 +26,20 @@ class ObjectFlow:
         """Forget all points."""
         self._rng = np.random.default_rng([self._seed, 1])
         self._cameras: dict[str, PointFlow] = {}
+        self._sought: frozenset[int] = frozenset()
         self._lost: frozenset[int] = frozenset()
 
     @property
     def lost(self) -> frozenset[int]:
-        """Keys of the objects that the last pictures no longer show as they were: look for them."""
+        """Keys of the objects whose points the last pictures do not show, or never did: look for them."""
         return self._lost
 
-    def seed(self, frames: Sequence[CameraFrame], masks: Mapping[str, Mapping[int, MaskImage]]) -> None:
-        """Follow the objects of `masks` (camera -> key -> (H, W)) from these frames on, and nothing else."""
+    def seed(self, frames: Sequence[CameraFrame], seeds: Mapping[str, Mapping[int, Seed]]) -> None:
+        """Follow the objects of `seeds` (camera -> key -> object) from these frames on, and nothing else."""
         self._cameras = {frame.camera: PointFlow(self._settings) for frame in frames}
+        self._sought = frozenset(key for parts in seeds.values() for key in parts)
         for frame in frames:
-            self._cameras[frame.camera].seed(frame, masks.get(frame.camera, {}))
+            self._cameras[frame.camera].seed(frame, seeds.get(frame.camera, {}))
 
     def follow(self, frames: Sequence[CameraFrame]) -> dict[int, RigidMotion]:
         """How each object has moved since the last frames, where its points agree.
@@ -47,7 +48,6 @@ class ObjectFlow:
         """
         present = {frame.camera for frame in frames}
         self._cameras = {name: points for name, points in self._cameras.items() if name in present}
-        sought = frozenset(key for points in self._cameras.values() for key in points.keys)
         pairs: dict[int, list[PointPairs]] = {}
         for frame in frames:
             if frame.camera in self._cameras:
@@ -55,7 +55,7 @@ class ObjectFlow:
                     pairs.setdefault(key, []).append(found)
         fits = {key: self._fit(pairs[key]) for key in sorted(pairs)}
         motions = {key: motion for key, motion in fits.items() if motion is not None}
-        self._lost = sought - frozenset(motions)
+        self._lost = self._sought - frozenset(motions)
         return motions
 
     def _fit(self, pairs: Sequence[PointPairs]) -> RigidMotion | None:

@@ -11,7 +11,8 @@ from vls_steering.core.errors import StreamFault
 from vls_steering.core.types import CameraFrame, Keypoints, RobotState
 from vls_steering.perception.colour import classify_colours, is_chromatic
 from vls_steering.perception.detection import Detection, Segmenter
-from vls_steering.perception.lift import MaskImage, lift
+from vls_steering.perception.flow import Seed
+from vls_steering.perception.lift import lift
 from vls_steering.perception.merge import merge_views
 from vls_steering.perception.object_flow import ObjectFlow
 from vls_steering.perception.overlay import draw_overlay
@@ -72,7 +73,7 @@ class PerceptionPipeline:
             raise StreamFault("perception got no pictures", "Check that the cameras publish")
         stamp_s = max(frame.stamp_s for frame in frames)
         motions = self._flow.follow(frames)
-        if self._flow.lost or self._updates % self._settings.flow.segment_every == 0:
+        if self._must_segment(stamp_s):
             detections = [detection for frame in frames for detection in self._detect(frame, robot)]
             sightings = merge_views(detections, self._settings.track.merge_m)
             self._keypoints = self._tracker.update(sightings, robot, stamp_s, motions)
@@ -90,14 +91,21 @@ class PerceptionPipeline:
             raise StreamFault("there is no picture to draw on", "Call update first")
         return draw_overlay(self._shown, self._keypoints)
 
+    def _must_segment(self, stamp_s: float) -> bool:
+        """It is time to, or an object has to be found again."""
+        flow = self._settings.flow
+        due = self._updates % flow.segment_every == 0
+        return due or bool(self._flow.lost) or self._tracker.misses(stamp_s, flow.search_s)
+
     def _seed_flow(self, frames: Sequence[CameraFrame], detections: Sequence[Detection]) -> None:
-        masks: dict[str, dict[int, MaskImage]] = {frame.camera: {} for frame in frames}
+        seeds: dict[str, dict[int, Seed]] = {frame.camera: {} for frame in frames}
         for detection in detections:
-            key = self._tracker.key_at(detection.colour, detection.centroid)
-            if key is not None:
-                parts = masks[detection.camera]
-                parts[key] = parts[key] | detection.mask if key in parts else detection.mask
-        self._flow.seed(frames, masks)
+            track = self._tracker.find(detection.colour, detection.centroid)
+            if track is not None:
+                known = seeds[detection.camera].get(track.key)
+                mask = detection.mask if known is None else known.mask | detection.mask
+                seeds[detection.camera][track.key] = Seed(mask, track.position, track.size)
+        self._flow.seed(frames, seeds)
 
     def _detect(self, frame: CameraFrame, robot: RobotState) -> tuple[Detection, ...]:
         settings = self._settings

@@ -80,9 +80,13 @@ class FlowSettings(Settings):
     segment_every: int = Field(
         1, ge=1, le=1000, description="updates from one segmentation to the next; flow carries keypoints in between"
     )
+    search_s: float = Field(
+        2.0, ge=0.0, le=60.0, description="an object out of view is sought in every update for so long"
+    )
     points: int = Field(16, ge=3, le=200, description="most points that are followed on one object")
     quality: float = Field(0.03, gt=0.0, lt=1.0, description="weakest corner, as a share of the object's strongest")
     spacing_px: float = Field(2.0, ge=1.0, le=50.0, description="least distance of two points")
+    margin_m: float = Field(0.015, ge=0.0, le=0.2, description="a point farther outside its object's box is not of it")
     return_px: float = Field(0.7, gt=0.0, le=10.0, description="largest error of a point that is tracked back again")
     step_m: float = Field(0.08, gt=0.0, le=1.0, description="largest believable motion of a point between two pictures")
     inlier_m: float = Field(0.006, gt=0.0, le=0.05, description="distance within which a point supports a rigid motion")

@@ -93,14 +93,17 @@ class Tracker:
         """Labels of the things whose shape fits no name."""
         return tuple(track.label for track in self._tracks if track.shape == UNKNOWN_SHAPE)
 
-    def key_at(self, colour: str, place: FloatArray) -> int | None:
-        """Key of the object in view of this colour that reaches to `place` (3,) m, for the optical flow."""
+    def find(self, colour: str, place: FloatArray) -> Track | None:
+        """The object in view of this colour that reaches to `place` (3,) m."""
         for track in self._tracks:
             reach = 0.5 * track.size + self._settings.fragment_m
-            near = bool((np.abs(place - track.position) < reach).all())
-            if near and track.colour == colour and track.visible:
-                return track.key
+            if track.visible and track.colour == colour and (np.abs(place - track.position) < reach).all():
+                return track
         return None
+
+    def misses(self, stamp_s: float, since_s: float) -> bool:
+        """An object went out of view less than `since_s` before `stamp_s`, and not into the grasp."""
+        return any(not t.visible and stamp_s - t.measured_s < since_s and not self._holds(t) for t in self._tracks)
 
     def update(
         self,
