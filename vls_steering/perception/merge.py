@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.perception.detection import UNKNOWN_SHAPE, Detection
+from vls_steering.perception.detection import Detection
 from vls_steering.perception.shape import measure_footprint, name_shape
 
 _MARGIN_M = 0.012  # a view reaches this much out of the object it is of
@@ -116,7 +116,7 @@ def _fuse(group: list[Detection]) -> Sighting:
         upper[2] = np.mean([d.upper[2] for d in upright])
     return Sighting(
         group[0].colour,
-        _shape(upright or whole or group, float(upper[2] - lower[2])),
+        _shape(whole or group, float(upper[2] - lower[2])),
         lower,
         upper,
         free=free,
@@ -126,12 +126,11 @@ def _fuse(group: list[Detection]) -> Sighting:
 
 
 def _shape(views: list[Detection], height_m: float) -> str:
-    """From the view that shows most; parts are put together first."""
+    """From the view that shows most of the top; parts are put together first."""
     if len(views) > 1 and not views[0].complete:
         top_m = max(d.upper[2] for d in views)
         faces = [d.face for d in views if d.upper[2] > top_m - _TOP_M and len(d.face)]
         if faces:
             cells = np.unique(np.round(np.concatenate(faces) / _CELL_M), axis=0)
             return name_shape(measure_footprint(cells * _CELL_M, _CELL_M), height_m)
-    named = [d for d in views if d.shape != UNKNOWN_SHAPE]
-    return max(named or views, key=lambda d: len(d.points)).shape
+    return max(views, key=lambda d: len(d.face)).shape

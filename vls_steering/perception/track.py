@@ -230,8 +230,7 @@ class Tracker:
             gain = np.full(3, self._settings.size_gain)
             gain[2] *= sighting.grounded
             track.size = track.size + gain * (sighting.size - track.size)
-        if sighting.shape != UNKNOWN_SHAPE:
-            track.shapes[sighting.shape] += 1
+        track.shapes[sighting.shape] += 1  # also that it fits no name: one mistake must not name what has none
 
     def _consider_jump(self, track: Track, unmatched: list[Sighting], stamp_s: float) -> list[Sighting]:
         """A track that was not seen where it was believed may have moved; believe it after several sightings."""
