@@ -11,6 +11,7 @@ from vls_steering.perception import GeometricSegmenter, PerceptionPipeline, Perc
 from vls_steering.perception.detection import Detection
 from vls_steering.perception.flow import PointFlow, Seed
 from vls_steering.perception.object_flow import ObjectFlow
+from vls_steering.perception.self_mask import robot_capsules
 from vls_steering.perception.settings import FlowSettings
 
 FLOW = FlowSettings(segment_every=4)
@@ -41,8 +42,8 @@ def _before(y: float, share: float) -> Box:
 
 def _follow(first: CameraFrame, second: CameraFrame):
     flow = ObjectFlow(FLOW, seed=0)
-    flow.seed([first], {"front": {CUBE: _seed(first)}})
-    return flow, flow.follow([second])
+    flow.seed([first], {"front": {CUBE: _seed(first)}}, robot_far_away())
+    return flow, flow.follow([second], robot_far_away())
 
 
 @pytest.mark.parametrize("step_m", [0.005, 0.02, 0.04])
@@ -62,10 +63,10 @@ def test_points_that_an_occluder_covers_are_dropped() -> None:
     """Forth and back, and no jump in depth: of the points that are left, none moved."""
     first, second = _frame(0.0), _frame(0.0, _before(0.0, 0.5), seed=2)
     points = PointFlow(FLOW)
-    points.seed(first, {CUBE: _seed(first)})
+    points.seed(first, {CUBE: _seed(first)}, ())
     free = PointFlow(FLOW)
-    free.seed(first, {CUBE: _seed(first)})
-    seen, all_of_it = points.follow(second)[CUBE], free.follow(_frame(0.0, seed=2))[CUBE]
+    free.seed(first, {CUBE: _seed(first)}, ())
+    seen, all_of_it = points.follow(second, ())[CUBE], free.follow(_frame(0.0, seed=2), ())[CUBE]
     assert 0 < len(seen.before) < len(all_of_it.before)
     assert np.median(np.linalg.norm(seen.after - seen.before, axis=1)) < 0.004
 
@@ -73,9 +74,9 @@ def test_points_that_an_occluder_covers_are_dropped() -> None:
 def test_an_occluder_that_moves_on_does_not_take_the_object_along() -> None:
     flow = ObjectFlow(FLOW, seed=0)
     first = _frame(0.0, _before(0.0, 0.2))
-    flow.seed([first], {"front": {CUBE: _seed(first)}})
+    flow.seed([first], {"front": {CUBE: _seed(first)}}, robot_far_away())
     for i, share in enumerate((0.3, 0.4, 0.5)):
-        for motion in flow.follow([_frame(0.0, _before(0.0, share), seed=2 + i)]).values():
+        for motion in flow.follow([_frame(0.0, _before(0.0, share), seed=2 + i)], robot_far_away()).values():
             assert motion.apply(np.array([0.5, 0.0, 0.025])) == pytest.approx([0.5, 0.0, 0.025], abs=0.004)
 
 
@@ -85,12 +86,22 @@ def test_a_covered_object_is_lost() -> None:
     assert flow.lost == {CUBE}
 
 
+def test_points_in_the_hands_volume_belong_to_the_hand() -> None:
+    first = _frame(0.0)
+    fingers = robot_capsules(robot_far_away((0.525, 0.0, 0.03), 0.05))
+    free, beside_fingers = PointFlow(FLOW), PointFlow(FLOW)
+    free.seed(first, {CUBE: _seed(first)}, ())
+    beside_fingers.seed(first, {CUBE: _seed(first)}, fingers)
+    second = _frame(0.0, seed=2)
+    assert len(beside_fingers.follow(second, ())[CUBE].before) < len(free.follow(second, ())[CUBE].before)
+
+
 def test_a_camera_that_missed_the_last_pictures_says_nothing() -> None:
     flow = ObjectFlow(FLOW, seed=0)
     first = _frame(0.0)
-    flow.seed([first], {"front": {CUBE: _seed(first)}})
-    assert flow.follow([]) == {}
-    assert flow.follow([_frame(0.02, seed=2)]) == {}
+    flow.seed([first], {"front": {CUBE: _seed(first)}}, robot_far_away())
+    assert flow.follow([], robot_far_away()) == {}
+    assert flow.follow([_frame(0.02, seed=2)], robot_far_away()) == {}
 
 
 def test_the_same_pictures_give_the_same_motion() -> None:

@@ -70,6 +70,12 @@ def test_an_axis_that_was_not_measured_stays() -> None:
     assert after.position[[0, 2]] == pytest.approx(AT[[0, 2]] + 0.05, abs=0.001)
 
 
+def test_an_edge_that_moves_while_something_covers_the_object_is_no_velocity() -> None:
+    sides = np.full(3, MOTION.side_m)
+    after = MotionEstimate.at_rest(AT, 0.002).corrected(AT + [0.015, 0.0, 0.0], sides, 0.1, MOTION)
+    assert np.array_equal(after.velocity, np.zeros(3))
+
+
 def test_a_surprise_is_followed_at_once() -> None:
     after = MotionEstimate.at_rest(AT, 0.001).corrected(AT + [0.03, 0.0, 0.0], WHOLE, 0.1, MOTION)
     assert after.position == pytest.approx(AT + [0.03, 0.0, 0.0], abs=0.001)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import CameraFrame
 from vls_steering.perception.lift import MaskImage
+from vls_steering.perception.self_mask import Capsule
 from vls_steering.perception.settings import FlowSettings
 
 _PATCH = 2  # pixels around a point whose depths are its own
@@ -49,8 +50,8 @@ class PointFlow:
         """Forget picture and points."""
         self._forget_points()
 
-    def seed(self, frame: CameraFrame, seeds: Mapping[int, Seed]) -> None:
-        """Choose corners of each object, named by its key; replaces all points."""
+    def seed(self, frame: CameraFrame, seeds: Mapping[int, Seed], robot: Sequence[Capsule]) -> None:
+        """Choose corners of each object, named by its key, outside of the `robot`; replaces all points."""
         self._forget_points()
         self._show(frame)
         settings = self._settings
@@ -66,14 +67,15 @@ class PointFlow:
             points, known = _lift(frame, pixels)
             # Where something hides part of the object, the corners between them are that thing's.
             known &= (np.abs(points - seed.position) < 0.5 * seed.size + settings.margin_m).all(axis=1)
+            known &= ~_inside(robot, points)
             self._keep(
                 np.concatenate([self._pixels, pixels[known]]),
                 np.concatenate([self._points, points[known]]),
                 np.concatenate([self._owners, np.full(np.count_nonzero(known), key)]),
             )
 
-    def follow(self, frame: CameraFrame) -> dict[int, PointPairs]:
-        """Each object's points that can be found in `frame`, and back again where they came from."""
+    def follow(self, frame: CameraFrame, robot: Sequence[Capsule]) -> dict[int, PointPairs]:
+        """Each object's points that can be found in `frame` outside of the `robot`, and back where they came from."""
         if not len(self._pixels) or frame.color.shape[:2] != self._grey.shape:
             self._forget_points()
             return {}
@@ -86,7 +88,7 @@ class PointFlow:
         there, old_pixels, old, owners = there[kept], self._pixels[kept], self._points[kept], self._owners[kept]
         points, known = _lift(frame, there)
         # What is suddenly much nearer or farther is an occluder, or what the object stood before.
-        known &= np.linalg.norm(points - old, axis=1) < self._settings.step_m
+        known &= (np.linalg.norm(points - old, axis=1) < self._settings.step_m) & ~_inside(robot, points)
         self._keep(there[known], points[known], owners[known])
         shift_px = np.linalg.norm(there - old_pixels, axis=1) if at_rest else np.full(len(there), np.inf)
         return {
@@ -122,6 +124,14 @@ def _track(
     """Where each pixel (N, 2) of `old` is in `new`, and which of them (N,) were found (Bouguet's pyramidal version)."""
     there, found, _ = cv2.calcOpticalFlowPyrLK(old, new, pixels, pixels.copy(), winSize=_WINDOW, maxLevel=_LEVELS)
     return np.asarray(there, np.float32), np.asarray(found).ravel() > 0
+
+
+def _inside(robot: Sequence[Capsule], points: FloatArray) -> NDArray[np.bool_]:
+    """(N,) of points (N, 3): what lies in the robot's volume goes where the robot goes."""
+    inside = np.zeros(len(points), dtype=bool)
+    for capsule in robot:
+        inside |= capsule.contains(points.astype(np.float32))
+    return inside
 
 
 def _lift(frame: CameraFrame, pixels: NDArray[np.float32]) -> tuple[FloatArray, NDArray[np.bool_]]:

@@ -45,7 +45,8 @@ class MotionEstimate:
         """Pulled to a measured `place` (3,) m; an axis whose `sigma_m` is infinite was not measured.
 
         An innovation that the variance does not explain is a manoeuvre: the variance grows to it, so that the filter
-        follows at once (fading memory).
+        follows at once (fading memory).  Velocity is learnt from views of the whole object alone: of something that is
+        being covered, the edge moves and not the object.
         """
         innovation = np.where(np.isfinite(sigma_m), place - self.position, 0.0)
         noise = sigma_m**2
@@ -56,5 +57,6 @@ class MotionEstimate:
         gain = variance / (variance + noise)
         velocity = self.velocity
         if elapsed_s > 0.0:
-            velocity = velocity + gain**2 / (2.0 - gain) * innovation / elapsed_s
+            whole = sigma_m <= settings.whole_m
+            velocity = velocity + np.where(whole, gain**2 / (2.0 - gain) * innovation / elapsed_s, 0.0)
         return MotionEstimate(self.position + gain * innovation, (1.0 - gain) * variance, velocity)

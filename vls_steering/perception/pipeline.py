@@ -72,13 +72,13 @@ class PerceptionPipeline:
         if not frames:
             raise StreamFault("perception got no pictures", "Check that the cameras publish")
         stamp_s = max(frame.stamp_s for frame in frames)
-        motions = self._flow.follow(frames)
+        motions = self._flow.follow(frames, robot)
         if self._must_segment(stamp_s):
             detections = [detection for frame in frames for detection in self._detect(frame, robot)]
             sightings = merge_views(detections, self._settings.track.merge_m)
             self._keypoints = self._tracker.update(sightings, robot, stamp_s, motions)
             if self._settings.flow.segment_every > 1:
-                self._seed_flow(frames, detections)
+                self._seed_flow(frames, detections, robot)
         else:
             self._keypoints = self._tracker.advance(motions, robot, stamp_s)
         self._updates += 1
@@ -97,7 +97,7 @@ class PerceptionPipeline:
         due = self._updates % flow.segment_every == 0
         return due or bool(self._flow.lost) or self._tracker.misses(stamp_s, flow.search_s)
 
-    def _seed_flow(self, frames: Sequence[CameraFrame], detections: Sequence[Detection]) -> None:
+    def _seed_flow(self, frames: Sequence[CameraFrame], detections: Sequence[Detection], robot: RobotState) -> None:
         seeds: dict[str, dict[int, Seed]] = {frame.camera: {} for frame in frames}
         for detection in detections:
             track = self._tracker.find(detection.colour, detection.centroid)
@@ -105,7 +105,7 @@ class PerceptionPipeline:
                 known = seeds[detection.camera].get(track.key)
                 mask = detection.mask if known is None else known.mask | detection.mask
                 seeds[detection.camera][track.key] = Seed(mask, track.position, track.size)
-        self._flow.seed(frames, seeds)
+        self._flow.seed(frames, seeds, robot)
 
     def _detect(self, frame: CameraFrame, robot: RobotState) -> tuple[Detection, ...]:
         settings = self._settings
