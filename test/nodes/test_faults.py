@@ -13,9 +13,11 @@ pytest.importorskip("rclpy")
 pytest.importorskip("franka_sim")
 
 from vls_steering.nodes.fault_bench import CLIENT_FAULT
-from vls_steering.nodes.fault_cases import FAULTS
+from vls_steering.nodes.fault_cases import CAMERA_FAULTS
+from vls_steering.nodes.fault_cases import FAULTS as ARM_FAULTS
 from vls_steering.safety import ReasonCode
 
+FAULTS = (*CAMERA_FAULTS, *ARM_FAULTS)
 RESULT = Path(__file__).resolve().parents[2] / "docs" / "results" / "faults.json"
 
 

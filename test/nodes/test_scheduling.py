@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
 pytest.importorskip("rclpy")
 
 from vls_steering.nodes import camera, executor, perception, policy, sim_bridge, vlm
+from vls_steering.nodes.scheduling import thread_gives_way
 
 MEASURE = "import os\nfrom vls_steering.nodes.scheduling import give_way\ngive_way({})\nprint(os.nice(0))\n"
 
 
-def test_the_executor_and_the_policy_give_way_to_nobody() -> None:
-    behind = min(room.NODE.niceness for room in (sim_bridge, camera, perception, vlm))
-    assert executor.NODE.niceness == policy.NODE.niceness == 0 < behind
+def test_the_executor_and_what_keeps_it_moving_give_way_to_nobody() -> None:
+    behind = min(room.NODE.niceness for room in (sim_bridge, camera, vlm))
+    assert {room.NODE.niceness for room in (executor, policy, perception)} == {0}
+    assert behind > 0
+
+
+def test_a_thread_can_give_way_alone() -> None:
+    niceness: list[int] = []
+
+    def work() -> None:
+        thread_gives_way(7)
+        niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert niceness == [min(before + 7, 19)]
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
 @pytest.mark.parametrize("niceness", [0, 7])

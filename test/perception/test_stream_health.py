@@ -65,6 +65,12 @@ def test_a_bad_picture_does_not_count_as_a_new_one(stream: CameraStream, fault: 
     assert "'front'" in health.reason
 
 
+def test_pictures_that_keep_coming_late_are_not_called_stopped(stream: CameraStream) -> None:
+    for tick in range(1, 6):
+        stream.receive(_frame(1.0 + PERIOD_S * tick), now_s=1.5 + PERIOD_S * tick)
+    assert stream.health(2.05).fault is FrameFault.LATE
+
+
 def test_what_makes_no_picture_does_not_count_either_and_is_no_silence(stream: CameraStream) -> None:
     stream.refuse(FrameFault.CORRUPTED, "holds 12 bytes", now_s=1.12)
     health = stream.health(1.2)

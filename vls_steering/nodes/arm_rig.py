@@ -1,4 +1,5 @@
-"""Real nodes around the protocol arm, for the benches: server, executor and a policy's stand-in, each a process.
+"""Real nodes around the protocol arm, for the benches: server, executor, a policy's stand-in and, where the faults are
+those of pictures, a camera's stand-in and the perception; each a process.
 
 The rig kills, starts again and watches; it sees what an operator would see, the executor's status.
 """
@@ -21,6 +22,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
@@ -28,22 +30,28 @@ from std_srvs.srv import SetBool, Trigger
 from vls_steering.action import RecoverAndArm
 from vls_steering.core.errors import VlsError
 from vls_steering.msg import SafetyStatus, SetPoint
-from vls_steering.nodes import topics
-from vls_steering.nodes.stand_in_policy import DO
+from vls_steering.nodes import stand_in_camera, stand_in_policy, topics
+from vls_steering.nodes.node_set import PACKAGE
 from vls_steering.nodes.supervisor import node_environment
 
 ANSWER_S = 20.0
 UP_S = 90.0
-MODULES = {name: f"vls_steering.nodes.{name}" for name in ("protocol_arm", "executor", "stand_in_policy")}
-LIFECYCLE = ("protocol_arm", "executor")
-EXECUTOR_PARAMETERS = ("robot:=protocol", "keypoints_timeout_s:=1.0", "camera_timeout_s:=0.0")
+POLICY, CAMERA = "stand_in_policy", "stand_in_camera"
+ARM_NODES = ("protocol_arm", "executor", POLICY)
+DO = {POLICY: stand_in_policy.DO, CAMERA: stand_in_camera.DO}
+SEEING_NODES = ("protocol_arm", "executor", CAMERA, "perception", POLICY)
 
 
 class ArmRig:
-    """Use it as a context manager; `spin` until something is so, and look at `status`."""
+    """Use it as a context manager; `spin` until something is so, and look at `status`.
 
-    def __init__(self, log_folder: Path, executor_parameters: tuple[str, ...] = EXECUTOR_PARAMETERS) -> None:
-        self._logs = log_folder
+    `pace` is that of the arm's time.  Below 1 every node goes by /clock, and how busy the host is changes nothing.
+    """
+
+    def __init__(
+        self, log_folder: Path, executor_parameters: tuple[str, ...], names: tuple[str, ...], pace: float = 1.0
+    ) -> None:
+        self._logs, self._names, self._pace = log_folder, names, pace
         self._executor_parameters = executor_parameters
         self._processes: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
         self.status: SafetyStatus | None = None
@@ -55,17 +63,20 @@ class ArmRig:
         self._logs.mkdir(parents=True, exist_ok=True)
         os.environ.update(node_environment(self._logs))
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        self.node = node = rclpy.create_node("arm_rig")
+        clock = Parameter("use_sim_time", value=self._pace < 1.0)
+        self.node = node = rclpy.create_node("arm_rig", parameter_overrides=[clock])
         node.create_subscription(SafetyStatus, topics.SAFETY_STATUS.name, self._hear, 1)
         node.create_subscription(SetPoint, topics.SET_POINT.name, lambda m: self.on_set_point(m), 10)
-        self._do = node.create_publisher(String, DO.name, DO.quality)
+        self._do = {name: node.create_publisher(String, do.name, do.quality) for name, do in DO.items()}
         self._recoveries: Any = ActionClient(node, RecoverAndArm, topics.RECOVER_ACTION)
         self._clients: dict[str, Any] = {}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
         try:
-            for name in MODULES:
+            for name in self._names:
                 self.start(name)
+            # Known before it is pressed: finding a service takes longer than a stop.
+            self.until(self._client(topics.ESTOP_SERVICE, SetBool).service_is_ready, ANSWER_S, topics.ESTOP_SERVICE)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -84,19 +95,22 @@ class ArmRig:
 
     def start(self, name: str) -> None:
         """Start a process and, when it is a lifecycle node, activate it."""
+        parameters = [f"use_sim_time:={str(self._pace < 1.0).lower()}"]
+        parameters += {"executor": self._executor_parameters, "protocol_arm": (f"real_time_factor:={self._pace}",)}.get(
+            name, ()
+        )
         arguments = ["--ros-args", "-r", f"__node:={name}"]
-        if name == "executor":
-            for parameter in self._executor_parameters:
-                arguments += ["-p", parameter]
+        for parameter in parameters:
+            arguments += ["-p", parameter]
         log = (self._logs / f"{name}.log").open("ab")
-        command = [sys.executable, "-m", MODULES[name], *arguments]
+        command = [sys.executable, "-m", f"{PACKAGE}.nodes.{name}", *arguments]
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
         self._processes[name] = (process, log)
-        if name == "stand_in_policy":
+        if name == POLICY:
             self.until(lambda: self.node.count_publishers(topics.ACTION_CHUNK.name), UP_S, "the stand-in policy")
-        if name in LIFECYCLE:
-            for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-                self._change(name, transition)
+            return
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            self._change(name, transition)
 
     def kill(self, name: str) -> None:
         """As the kernel does it: no last words."""
@@ -126,9 +140,9 @@ class ArmRig:
 
     # What an operator does -------------------------------------------------------------------------------------------
 
-    def do(self, misdeed: str) -> None:
-        """Tell the stand-in how to behave; empty: well."""
-        self._do.publish(String(data=misdeed))
+    def do(self, misdeed: str, who: str = POLICY) -> None:
+        """Tell a stand-in how to behave; empty: well."""
+        self._do[who].publish(String(data=misdeed))
 
     def switch(self, service: str, on: bool) -> None:
         self.call(service, SetBool, SetBool.Request(data=on))
@@ -147,9 +161,7 @@ class ArmRig:
 
     def call(self, service: str, kind: Any, request: Any, within_s: float = ANSWER_S) -> Any:
         """Ask until answered: a process that has just started may miss a request or its answer."""
-        if service not in self._clients:
-            self._clients[service] = self.node.create_client(kind, service)
-        client, deadline_s = self._clients[service], time.monotonic() + within_s
+        client, deadline_s = self._client(service, kind), time.monotonic() + within_s
         while time.monotonic() < deadline_s:
             if not client.service_is_ready():
                 self.spin(0.05)
@@ -160,7 +172,16 @@ class ArmRig:
                 return future.result()
         raise VlsError(f"{service} did not answer within {within_s:g} s", f"See {self._logs}")
 
+    def _client(self, service: str, kind: Any) -> Any:
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        return self._clients[service]
+
     # Waiting ---------------------------------------------------------------------------------------------------------
+
+    def now_s(self) -> float:
+        """On the clock of the statuses' stamps."""
+        return float(self.node.get_clock().now().nanoseconds * 1e-9)
 
     def spin(self, duration_s: float) -> None:
         deadline_s = time.monotonic() + duration_s

@@ -28,7 +28,7 @@ from vls_steering.bench.machine import describe_machine
 from vls_steering.core.errors import ExitCode, VlsError
 from vls_steering.msg import SafetyStatus, SetPoint
 from vls_steering.nodes import topics
-from vls_steering.nodes.arm_rig import ArmRig
+from vls_steering.nodes.arm_rig import ARM_NODES, ArmRig
 from vls_steering.nodes.conversions import stamp_seconds
 from vls_steering.nodes.demo import isolate, terminated_like_interrupted
 from vls_steering.nodes.fault_cases import TRACKING
@@ -66,7 +66,7 @@ def run_control_bench(options: ControlOptions) -> ExitCode:
     console, rows, stopped = Console(stderr=True), list[dict[str, Any]](), False
     with tempfile.TemporaryDirectory(prefix="vls-control-") as folder, terminated_like_interrupted():
         isolate(Path(folder))
-        with ArmRig(Path(folder), PARAMETERS) as rig:
+        with ArmRig(Path(folder), PARAMETERS, ARM_NODES) as rig:
             answer = rig.arm()
             if not answer.success:
                 raise VlsError(f"the executor cannot be armed: {answer.message}")

@@ -1,7 +1,7 @@
 """The faults of `vls bench faults`: how each is brought about, what must become of it and how soon, and its cure.
 
-Bounds are those of config/vls.yaml's time-outs (chunk 0.6 s, policy 1.5 s, keypoints 2.5 s here) plus the stop and the
-status' way to whoever looks.
+Bounds are those of config/vls.yaml's time-outs (chunk 0.6 s, policy 1.5 s, cameras 0.2 s) plus the stop and, where a
+process dies or stands still, the time until the others notice.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import Any
 
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
-from vls_steering.nodes.arm_rig import ArmRig
+from vls_steering.nodes.arm_rig import CAMERA, ArmRig
 from vls_steering.nodes.protocol_arm import PUSH_SERVICE, REFUSE_SERVICE
 from vls_steering.safety import ReasonCode
 
 HOLDING, FAULT, TRACKING = SafetyStatus.STATE_HOLDING, SafetyStatus.STATE_FAULT, SafetyStatus.STATE_TRACKING
 Act = Callable[[ArmRig], Any]
+CAMERA_BOUND_S = 0.3
 
 
 def _well(rig: ArmRig) -> None:
@@ -47,6 +48,19 @@ def _does(misdeed: str) -> Act:
 def _soft(name: str, misdeed: str, *reasons: ReasonCode, in_ci: bool = False) -> Fault:
     """Chunks nobody can follow: the arm stops for their reason and resumes with the next good one."""
     return Fault(name, _does(misdeed), (HOLDING,), reasons, 1.5, in_ci=in_ci)
+
+
+def _camera(name: str, misdeed: str, in_ci: bool = False) -> Fault:
+    """Pictures that cannot be used: the arm holds for the camera's own fault until somebody arms again."""
+    return Fault(
+        name,
+        lambda rig: rig.do(misdeed, CAMERA),
+        (HOLDING,),
+        (ReasonCode.STREAM_FAULTY,),
+        CAMERA_BOUND_S,
+        lambda rig: rig.do("", CAMERA),
+        in_ci=in_ci,
+    )
 
 
 def _restart(name: str) -> Act:
@@ -113,8 +127,6 @@ FAULTS: tuple[Fault, ...] = (
     _soft("chunks of 2,000 steps", "huge", ReasonCode.BAD_HORIZON),
     Fault("reordered chunks", _does("reordered"), (TRACKING,), (ReasonCode.OUT_OF_ORDER,), 2.0, goes_on=True),
     Fault("duplicated chunks", _does("duplicated"), (TRACKING,), (ReasonCode.DUPLICATE_CHUNK,), 2.0, goes_on=True),
-    Fault("pictures stop (camera or perception dead)", _does("blind"), (HOLDING,), (ReasonCode.STREAM_SILENT,), 3.5),
-    Fault("pictures stand still", _does("frozen"), (HOLDING,), (ReasonCode.STREAM_SILENT,), 3.5),
     Fault(
         "a second node publishes chunks",
         _second_publisher,
@@ -143,5 +155,24 @@ FAULTS: tuple[Fault, ...] = (
         2.0,
         _restart("protocol_arm"),
         in_ci=True,
+    ),
+)
+
+# With a camera at the shipped 10 Hz and the perception before the arm.
+CAMERA_FAULTS: tuple[Fault, ...] = (
+    _camera("the camera stops", "stop", in_ci=True),
+    _camera("its picture stands still under new stamps", "freeze", in_ci=True),
+    _camera("its pictures change their size", "resize", in_ci=True),
+    _camera("its pictures are cut short", "corrupt", in_ci=True),
+    _camera("its pictures are black", "black"),
+    _camera("it measures no depth", "blind"),
+    _camera("its pictures are a second old", "late"),
+    Fault(
+        "perception killed (-9)",
+        lambda rig: rig.kill("perception"),
+        (HOLDING,),
+        (ReasonCode.STREAM_SILENT,),
+        CAMERA_BOUND_S,
+        _restart("perception"),
     ),
 )

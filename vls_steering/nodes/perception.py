@@ -35,6 +35,7 @@ from vls_steering.perception import (
     FrameHealthSettings,
     PerceptionPipeline,
     PerceptionSettings,
+    StreamHealth,
 )
 from vls_steering.robots.kinematics import ArmKinematics
 
@@ -48,6 +49,7 @@ class PerceptionNodeSettings(Settings):
         ("front",), min_length=1, description="cameras to use; the first sees the whole scene and sets the pace"
     )
     camera_hz: float = Field(10.0, gt=0.0, le=120.0, description="rate expected of the first camera")
+    looks_hz: float = Field(15.0, gt=0.0, le=120.0, description="most updates a second, however fast the camera is")
     overlay_hz: float = Field(2.0, ge=0.0, le=30.0, description="rate of perception/overlay while somebody looks")
     seed: int = Field(0, ge=0, description="seed of the plane search")
     extrinsics: ExtrinsicsSettings = ExtrinsicsSettings()
@@ -84,8 +86,10 @@ class PerceptionBody:
         rates_hz = {name: settings.camera_hz if name == settings.cameras[0] else 0.0 for name in settings.cameras}
         self._streams = {name: CameraStream(name, settings.health, rate_hz) for name, rate_hz in rates_hz.items()}
         node.own(node.reports.clear)
-        self._overlay_due_s = 0.0
-        self._looker = NewestOnly[Sight](node, "perception", self._look)
+        self._overlay_due_s = self._offered_s = 0.0
+        self._looker = NewestOnly[Sight](node, "looking", self._look, niceness=5)
+        # Publishing and logging may wait for other processes; receiving must not, or pictures are lost.
+        self._teller = NewestOnly[tuple[StreamHealth, ...]](node, "telling", self._publish_health)
         node.subscribe(topics.JOINT_STATES, self._receive_joints, JOINT_STATE_HZ)
         node.subscribe(topics.GRIPPER_GRASPED, self._receive_grasp)
         locate = make_locate(node, settings.extrinsics, settings.cameras, self._robot_at)
@@ -100,6 +104,7 @@ class PerceptionBody:
     def stop(self) -> None:
         """Silence is the safe state: who needs keypoints and cameras watches their age."""
         self._looker.end()
+        self._teller.end()
 
     def tear_down(self) -> None:
         pass
@@ -121,20 +126,23 @@ class PerceptionBody:
             assembler.add(part, message)
         except (ShapeError, StreamFault) as error:
             fault = FrameFault.CORRUPTED if isinstance(error, ShapeError) else FrameFault.UNLOCATED
-            self._skip(self._streams[camera].refuse(fault, str(error), self._node.now_s()).reason)
+            self._streams[camera].refuse(fault, str(error), self._node.now_s())
             self._tell_health()
 
     def _receive_frame(self, frame: CameraFrame) -> None:
         report = self._streams[frame.camera].receive(frame, self._node.now_s())
         self._tell_health()
         if not report.healthy:
-            self._skip(report.reason)
             return
         self._latest[frame.camera] = frame
         if frame.camera == self._settings.cameras[0]:
             self._offer(frame)
 
     def _offer(self, first: CameraFrame) -> None:
+        # A tenth of a period early is the jitter of a camera at that very rate.
+        if 0 < first.stamp_s - self._offered_s < 0.9 / self._settings.looks_hz:
+            return
+        self._offered_s = first.stamp_s
         try:
             robot = self._robot_at(first.stamp_s)
         except ShapeError as error:
@@ -155,10 +163,10 @@ class PerceptionBody:
 
     def _tell_health(self) -> None:
         now_s = self._node.now_s()
-        healths = [stream.health(now_s) for stream in self._streams.values()]
-        self._health.publish(cameras_message(self._node.get_name(), healths))
+        healths = tuple(stream.health(now_s) for stream in self._streams.values())
         for health in healths:
             self._node.reports[f"{health.camera} camera"] = camera_report(health)
+        self._teller.offer(healths)
 
     def _skip(self, reason: str) -> None:
         self._node.facts["problem"] = reason
@@ -168,6 +176,14 @@ class PerceptionBody:
         with self._scene:
             self._pipeline.reset()
         return "the scene is forgotten"
+
+    # The telling thread ----------------------------------------------------------------------------------------------
+
+    def _publish_health(self, healths: tuple[StreamHealth, ...]) -> None:
+        self._health.publish(cameras_message(self._node.get_name(), healths))
+        for health in healths:
+            if health.fault is not None:
+                self._skip(health.reason)
 
     # The looking thread ----------------------------------------------------------------------------------------------
 
@@ -194,7 +210,8 @@ class PerceptionBody:
             self._markers.publish(keypoint_markers(keypoints))
 
 
-NODE = NodeDefinition("perception", PerceptionNodeSettings, PerceptionBody, niceness=5)
+# The process gives way to nobody: a camera that is heard late stops the arm.  Its looking does.
+NODE = NodeDefinition("perception", PerceptionNodeSettings, PerceptionBody)
 
 
 def main() -> int:

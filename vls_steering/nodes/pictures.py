@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import math
 
+import cv2
 import numpy as np
 from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, Image
@@ -16,6 +17,8 @@ from vls_steering.nodes.conversions import header, matrix_message, matrix_of, st
 
 # Colour and depth of one instant may be stamped this far apart: drivers that align them stamp both alike, or nearly.
 APART_S = 0.005
+# What drivers send: RealSense rgb8, ZED bgra8, usb_cam and most others one of these.
+TO_RGB = {"bgr8": (3, cv2.COLOR_BGR2RGB), "rgba8": (4, cv2.COLOR_RGBA2RGB), "bgra8": (4, cv2.COLOR_BGRA2RGB)}
 
 
 def image_message(pixels: np.ndarray, encoding: str, stamp_s: float, frame: str) -> Image:
@@ -32,11 +35,14 @@ def image_message(pixels: np.ndarray, encoding: str, stamp_s: float, frame: str)
 
 
 def color_of(message: Image) -> np.ndarray:
-    """(H, W, 3) uint8 RGB from `rgb8` (a read-only view) or `bgr8` (a copy)."""
-    if message.encoding not in ("rgb8", "bgr8"):
-        raise ShapeError(f"colour picture has the encoding {message.encoding!r}, expected rgb8 or bgr8")
-    pixels = _pixels(message, np.uint8, 3)
-    return pixels if message.encoding == "rgb8" else pixels[:, :, ::-1].copy()
+    """(H, W, 3) uint8 RGB; a read-only view of `rgb8`, a copy of the others."""
+    if message.encoding == "rgb8":
+        return _pixels(message, np.uint8, 3)
+    if message.encoding not in TO_RGB:
+        known = ", ".join(("rgb8", *TO_RGB))
+        raise ShapeError(f"colour picture has the encoding {message.encoding!r}, expected one of {known}")
+    channels, conversion = TO_RGB[message.encoding]
+    return np.asarray(cv2.cvtColor(_pixels(message, np.uint8, channels), conversion))
 
 
 def depth_of(message: Image) -> np.ndarray:

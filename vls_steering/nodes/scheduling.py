@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import threading
 from pathlib import Path
 
 # A loop's thread waits this long at most while the receiving thread runs Python; the default is 5 ms.
@@ -25,6 +26,12 @@ def go_first() -> None:
     """
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+
+
+def thread_gives_way(niceness: int) -> None:
+    """Lower the calling thread's priority by `niceness`, and no other's; Linux keeps one for every thread."""
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + niceness, 19))
 
 
 def give_way(niceness: int) -> None:

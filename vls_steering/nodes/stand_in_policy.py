@@ -1,4 +1,4 @@
-"""A policy's stand-in for the fault and control benches: random valid chunks and fresh keypoints, until told otherwise.
+"""A policy's stand-in for the fault and control benches: random valid chunks, until told otherwise.
 
 It wanders through the middle of the workspace.  `stand_in/do` says how it is to misbehave; the names are those of
 `MISDEEDS`.  A process of its own, so that it can be killed and stalled like a real one.
@@ -18,11 +18,11 @@ from std_msgs.msg import String
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import ShapeError
-from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, Keypoints
+from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk
 from vls_steering.msg import ActionChunk as ActionChunkMessage
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
-from vls_steering.nodes.conversions import chunk_message, keypoints_message, robot_state_of
+from vls_steering.nodes.conversions import chunk_message, robot_state_of
 from vls_steering.nodes.topics import LATCHED, Topic
 from vls_steering.robots.kinematics import ArmKinematics
 
@@ -68,7 +68,6 @@ class StandInPolicy:
         self._chunks = node.create_publisher(
             topics.ACTION_CHUNK.type, topics.ACTION_CHUNK.name, topics.ACTION_CHUNK.quality
         )
-        self._keypoints = node.create_publisher(topics.KEYPOINTS.type, topics.KEYPOINTS.name, topics.KEYPOINTS.quality)
         node.create_subscription(JointState, topics.JOINT_STATES.name, self._measured, topics.JOINT_STATES.quality)
         node.create_subscription(SafetyStatus, topics.SAFETY_STATUS.name, self._look, topics.SAFETY_STATUS.quality)
         node.create_subscription(String, DO.name, self._told, DO.quality)
@@ -110,9 +109,6 @@ class StandInPolicy:
 
     def _tick(self) -> None:
         now_s = self._now_s()
-        if self._misdeed != "blind":
-            stamp_s = now_s if self._misdeed != "frozen" else now_s - 60.0
-            self._keypoints.publish(keypoints_message(Keypoints(stamp_s)))
         if self._tcp is None:
             return
         # Whoever does not move for another reason than this node's is planned for from where it stands.

@@ -2,8 +2,8 @@
 
 All names are relative, so that a namespace and remappings work.  The qualities of service:
 - SENSOR: best effort, newest only; joint states, where a late message is worth nothing.
-- PICTURES: best effort, a third of a second of a 30 Hz camera; who receives them keeps the newest, but loses none
-  while the processor is elsewhere.
+- PICTURES: best effort, a second of a 30 Hz camera; who receives them uses the newest, but loses none while the
+  processor is elsewhere.
 - NEWEST: reliable, newest only; chunks, status.
 - LATCHED: reliable and transient local; what a node that starts late must still get.
 """
@@ -31,7 +31,7 @@ def _quality(reliability: ReliabilityPolicy, durability: DurabilityPolicy, depth
 
 
 SENSOR = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 2)
-PICTURES = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 10)
+PICTURES = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 30)
 NEWEST = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 1)
 LATCHED = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)
 # Set-points are small, and a lost one is a jerk: reliable, with room for a scheduler's hiccup.

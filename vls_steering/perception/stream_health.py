@@ -38,7 +38,7 @@ class CameraStream:
     def __init__(self, camera: str, settings: FrameHealthSettings, rate_hz: float) -> None:
         self._camera, self._settings, self._rate_hz = camera, settings, rate_hz
         self._frames = FrameHealth(camera, settings)
-        self._healthy_s = self._newest_s = -math.inf
+        self._healthy_s = self._newest_s = self._alive_s = -math.inf
         self._fault: FrameFault | None = None
         self._reason = ""
         self._received = self._faulty = self._dropped = 0
@@ -50,29 +50,30 @@ class CameraStream:
         if frame.stamp_s > self._newest_s:
             self._count_lost(frame.stamp_s)
             self._newest_s = frame.stamp_s
-        self._note(report)
         if report.healthy:
             self._healthy_s = frame.stamp_s
+        self._note(report, frame.stamp_s if report.healthy else now_s)
         return report
 
     def refuse(self, fault: FrameFault, reason: str, now_s: float) -> FrameReport:
         """Something arrived at `now_s` that is no whole picture."""
-        self._newest_s = max(self._newest_s, now_s)
         report = FrameReport(self._camera, now_s, fault, f"camera {self._camera!r}: {reason}")
-        self._note(report)
+        self._note(report, now_s)
         return report
 
     def health(self, now_s: float) -> StreamHealth:
         """The verdict at `now_s`, on the clock of the stamps."""
         fault, reason = self._fault, self._reason
-        if (age_s := now_s - self._newest_s) > self._settings.silence_s:
+        if (age_s := now_s - self._alive_s) > self._settings.silence_s:
             fault = FrameFault.STOPPED
             lack = "no picture yet" if math.isinf(age_s) else f"stopped, no picture for {age_s:.2f} s"
             reason = f"camera {self._camera!r}: {lack}"
         counts = (self._received, self._faulty, self._dropped)
         return StreamHealth(self._camera, self._healthy_s, fault, reason, *counts, self._warning())
 
-    def _note(self, report: FrameReport) -> None:
+    def _note(self, report: FrameReport, alive_s: float) -> None:
+        """A picture that cannot be used still shows that something comes, whatever its stamp."""
+        self._alive_s = alive_s
         self._received += 1
         self._faulty += not report.healthy
         self._fault, self._reason = report.fault, report.reason
