@@ -4,25 +4,52 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
+from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from pydantic import Field
 
+from vls_steering.core.arrays import FloatArray
 from vls_steering.core.config import Settings
+from vls_steering.core.errors import ConfigurationError
 from vls_steering.core.types import CameraFrame
+from vls_steering.nodes.bag_camera import BagCamera, BagSettings
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.camera_source import CameraSource
+from vls_steering.nodes.device_camera import DeviceCamera
 from vls_steering.nodes.pictures import camera_messages
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.sim_cameras import SimCameras
 from vls_steering.nodes.topics import camera_topics
+from vls_steering.perception import load_mounts
+from vls_steering.perception.sources import (
+    Calibration,
+    FrameSource,
+    RealSenseSettings,
+    RealSenseSource,
+    UvcSettings,
+    UvcSource,
+    load_calibration,
+)
+
+BAG_HZ = 10.0  # at least, for /diagnostics: what a bag holds is known only when it is open
 
 
 class CameraNodeSettings(Settings):
-    source: Literal["sim"] = Field("sim", description="what delivers the pictures")
-    front_hz: float = Field(10.0, ge=0.0, le=60.0, description="rate of the front camera; 0 = off")
-    wrist_hz: float = Field(0.0, ge=0.0, le=60.0, description="rate of the wrist camera; 0 = off")
-    seed: int = Field(0, ge=0, description="seed of the simulated cameras' noise")
+    """`camera` and `extrinsics_file` belong to devices and bags; the simulator knows its cameras."""
+
+    source: Literal["sim", "uvc", "realsense", "bag"] = Field("sim", description="what delivers the pictures")
+    front_hz: float = Field(10.0, ge=0.0, le=60.0, description="sim: rate of the front camera; 0 = off")
+    wrist_hz: float = Field(0.0, ge=0.0, le=60.0, description="sim: rate of the wrist camera; 0 = off")
+    seed: int = Field(0, ge=0, description="sim: seed of the cameras' noise")
+    camera: str = Field("front", min_length=1, description="what the perception calls a device's or bag's camera")
+    extrinsics_file: str = Field("", description="hand-eye results, YAML; where a device's or bag's camera stands")
+    uvc: UvcSettings = UvcSettings()
+    realsense: RealSenseSettings = RealSenseSettings()
+    bag: BagSettings = BagSettings()
 
 
 class CameraBody:
@@ -55,13 +82,53 @@ class CameraBody:
 
 
 def _rates(settings: CameraNodeSettings) -> dict[str, float]:
+    """Camera -> rate that is expected of it; 0 = off, and for a bag unknown but on."""
+    devices = {"uvc": settings.uvc.rate_hz, "realsense": float(settings.realsense.rate_hz), "bag": BAG_HZ}
+    if settings.source in devices:
+        return {settings.camera: devices[settings.source]}
     return {"wrist": settings.wrist_hz, "front": settings.front_hz}
 
 
 def _open_source(node: RoomNode, settings: CameraNodeSettings) -> CameraSource:
-    """A further source is one file that fulfils CameraSource, and one line here."""
-    sources = {"sim": lambda: SimCameras(node, _rates(settings), settings.seed)}
-    return sources[settings.source]()
+    """A further source is one file that fulfils CameraSource or FrameSource, and one line here."""
+    name = settings.camera
+    devices: dict[str, Callable[[FloatArray], FrameSource]] = {
+        "uvc": lambda pose: UvcSource(name, settings.uvc, _calibration(settings.uvc), pose, node.now_s),
+        "realsense": lambda pose: RealSenseSource(name, settings.realsense, pose, node.now_s),
+        "bag": lambda pose: BagCamera(name, settings.bag, pose, node.now_s),
+    }
+    if settings.source in devices:
+        pose = _standing_pose(settings)
+        return DeviceCamera(node, lambda: devices[settings.source](pose))
+    return SimCameras(node, _rates(settings), settings.seed)
+
+
+def _standing_pose(settings: CameraNodeSettings) -> FloatArray:
+    """(4, 4) of a camera that stands; raises ConfigurationError when nobody has told it."""
+    if not settings.extrinsics_file:
+        raise ConfigurationError(f"source {settings.source} needs extrinsics_file", "Give the hand-eye calibration")
+    mount = load_mounts(Path(settings.extrinsics_file).expanduser()).get(settings.camera)
+    if mount is None:
+        raise ConfigurationError(f"{settings.extrinsics_file} has no camera {settings.camera!r}", "Calibrate it")
+    if mount.is_on_hand:
+        # Where it is depends on the arm: the perception works that out, from the same file.
+        return np.eye(4)
+    return mount.parent_from_camera
+
+
+def _calibration(settings: UvcSettings) -> Calibration:
+    if not settings.camera_info_url:
+        raise ConfigurationError(
+            "uvc.camera_info_url is empty", "Calibrate the camera (camera_calibration), name the file"
+        )
+    return load_calibration(settings.camera_info_url, _package_share)
+
+
+def _package_share(package: str) -> Path:
+    try:
+        return Path(get_package_share_directory(package))
+    except PackageNotFoundError as error:
+        raise ConfigurationError(f"camera_info_url: there is no ROS package {package!r}") from error
 
 
 NODE = NodeDefinition("camera", CameraNodeSettings, CameraBody, niceness=5)
