@@ -26,7 +26,10 @@ VISIBLE, REMEMBERED = ColorRGBA(r=1.0, g=1.0, b=1.0, a=0.9), ColorRGBA(r=0.6, g=
 
 
 def keypoint_markers(keypoints: Keypoints, keep_outs: frozenset[str] = frozenset()) -> MarkerArray:
-    """A box of its size and a name for every object; those that must not be touched in red."""
+    """A box of its size and a name for every object; those that must not be touched in red.
+
+    Around an object that is only remembered, an ellipsoid of two standard deviations says where it may be.
+    """
     markers = []
     for number, point in enumerate(keypoints.points):
         box = _marker(keypoints.stamp_s, "keypoints", number, Marker.CUBE)
@@ -37,6 +40,11 @@ def keypoint_markers(keypoints: Keypoints, keep_outs: frozenset[str] = frozenset
         text.pose.position = _point(point.position + [0.0, 0.0, point.size[2] / 2 + 0.03])
         text.scale.z, text.text, text.color = 0.025, point.name, VISIBLE
         markers += [box, text]
+        if not point.visible:
+            cloud = _marker(keypoints.stamp_s, "deviations", number, Marker.SPHERE)
+            cloud.pose.position, cloud.color = box.pose.position, REMEMBERED
+            cloud.scale = Vector3(**dict(zip("xyz", (4.0 * point.sigma_m).tolist(), strict=True)))
+            markers.append(cloud)
     return MarkerArray(markers=markers)
 
 
