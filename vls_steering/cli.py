@@ -113,11 +113,12 @@ def run(
 
 @app.command()
 def bench(
+    context: typer.Context,
     name: Annotated[
         str,
         typer.Argument(
-            help="play, shift, quick, undirected, grasp, perception, latency, graph-latency, verifier, reward-cost or "
-            "gate-fuzz."
+            help="play, shift, quick, undirected, grasp, perception, latency, graph-latency, faults, control, "
+            "verifier, reward-cost or gate-fuzz."
         ),
     ],
     out: Out,
@@ -152,6 +153,8 @@ def bench(
 ) -> None:
     """Measure: success with Wilson intervals, grasp holding, perception errors, or what a tick costs.
 
+    An option that the benchmark does not look at is refused.
+
     latency times every part of a tick, beside the released VLS algorithm and full-step denoising on the same policy and
     the same observations, and sweeps particles, steps, horizon, network and program.  graph-latency reads the same from
     the running node graph over a minute of simulated work.  Both want a machine with nothing else to do.
@@ -166,8 +169,10 @@ def bench(
 
     Example: vls bench latency --quick --out runs/latency.json
     """
+    from vls_steering.bench.options import check_options
     from vls_steering.policies.shipped import SHIPPED_POLICY
 
+    check_options(name, _given(context))
     if name == "latency":
         from vls_steering.bench.latency import LatencyOptions, latency_command
 
@@ -208,6 +213,13 @@ def bench(
         policy=policy,
     )
     bench_command(request)
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """The options of the command line that were not left at their defaults."""
+    said = {key: context.get_parameter_source(key) for key in context.params}
+    named = {key for key, source in said.items() if source is not None and source.name == "COMMANDLINE"}
+    return {key: context.params[key] for key in named - {"name", "out"}}
 
 
 @app.command()

@@ -13,6 +13,7 @@ from rich.table import Table
 from vls_steering import __version__
 from vls_steering.bench.clock import clock
 from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.options import TAKES
 from vls_steering.bench.progress import Progress
 from vls_steering.bench.runner import BenchOptions, run_bench
 from vls_steering.bench.seeds import listed_seeds, seeds_from
@@ -21,8 +22,6 @@ from vls_steering.bench.statistics import success_rate
 from vls_steering.bench.suites import SUITES
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies.shipped import SHIPPED_POLICY
-
-BENCHES = (*SUITES, "grasp", "latency", "perception", "graph-latency", "verifier", "reward-cost", "gate-fuzz")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def bench_command(request: BenchRequest) -> None:
             rows = fuzz_rows(episodes, first, drawn_keypoints(first), lambda task, ok: progress.advance(task, ok=ok))
         _write(request.out, name, {"inputs": episodes, "seed": first}, rows)
     else:
-        raise ConfigurationError(f"there is no benchmark {name!r}", f"Choose one of: {', '.join(BENCHES)}")
+        raise ConfigurationError(f"there is no benchmark {name!r}", f"Choose one of: {', '.join(TAKES)}")
 
 
 def _success_options(request: BenchRequest) -> BenchOptions:
