@@ -25,17 +25,22 @@ _NEVER_STALLED = StallSettings(after_s=60.0)
 _PAPERS_STRENGTH = StrengthSettings(maximum=80.0, slope=25.0, midpoint=0.75, floor=0.0)
 
 
-def _gradient_method(**knobs: Any) -> SteeringSettings:
-    """A gradient method of the literature: ancestral steps from noise, undamped, nothing spread along the chunk."""
+def _published(particles: int = 10, cold_steps: int = 20, **parts: Any) -> SteeringSettings:
+    """A method as papers run it: ancestral steps from noise on every tick, no second thoughts."""
     return SteeringSettings(
-        particles=10,
-        cold_steps=20,
+        particles=particles,
+        cold_steps=cold_steps,
         eta=1.0,
         recovery_ticks=0,
         start=_COLD,
         stall=_NEVER_STALLED,
-        guide=GuideSettings(damping="none", smoothing_steps=0.0, stop_late=0.0, **knobs),
+        **parts,
     )
+
+
+def _gradient_method(**knobs: Any) -> SteeringSettings:
+    """A gradient method of the literature: undamped, nothing spread along the chunk."""
+    return _published(guide=GuideSettings(damping="none", smoothing_steps=0.0, stop_late=0.0, **knobs))
 
 
 PRESETS = MappingProxyType(
@@ -54,26 +59,15 @@ PRESETS = MappingProxyType(
         # VLS as the paper means it (arXiv 2602.03973): particles kept apart by a kernel while it is open where they
         # will end, then the gradient on the clean estimate with repeated visits to each level (its MCMC steps),
         # Feynman-Kac resampling, strength falling with progress.  At 20 steps that is 62 evaluations a tick.
-        "vls": SteeringSettings(
-            particles=10,
-            cold_steps=20,
-            eta=1.0,
-            recovery_ticks=0,
-            start=_COLD,
-            stall=_NEVER_STALLED,
+        "vls": _published(
             guide=GuideSettings(start=0.3, stop_late=0.0, damping="none", n_recur=4, gripper=False),
             diversity=DiversitySettings(kernel="rbf", until=0.3),
             resample=ResampleSettings(potential="diff", start=0.3, every=2),
             strength=_PAPERS_STRENGTH,
         ),
         # VLS as its released code behaves: `released.py` says what that is.  The number of visits is ignored there.
-        "vls_released": SteeringSettings(
-            particles=10,
+        "vls_released": _published(
             cold_steps=100,
-            eta=1.0,
-            recovery_ticks=0,
-            start=_COLD,
-            stall=_NEVER_STALLED,
             guide=GuideSettings(mode="noisy", start=0.29, stop_late=0.0, gripper=False, estimate_limit=3.0),
             diversity=DiversitySettings(kernel="inverse_distance", strength=20.0, until=0.29),
             resample=ResampleSettings(
@@ -92,24 +86,11 @@ PRESETS = MappingProxyType(
             strength=_PAPERS_STRENGTH,
         ),
         # The resampler alone (Singhal et al. 2025, arXiv 2501.06848).
-        "fk": SteeringSettings(
-            particles=16,
-            cold_steps=20,
-            eta=1.0,
-            recovery_ticks=0,
-            start=_COLD,
-            stall=_NEVER_STALLED,
-            guide=_UNGUIDED,
-            resample=ResampleSettings(potential="diff", every=2),
-        ),
+        "fk": _published(particles=16, guide=_UNGUIDED, resample=ResampleSettings(potential="diff", every=2)),
         # Evolution instead of a gradient (Yang et al. 2024): choose, re-noise a little, denoise, and again.
-        "diffusion_es": SteeringSettings(
+        "diffusion_es": _published(
             particles=32,
             cold_steps=10,
-            eta=1.0,
-            recovery_ticks=0,
-            start=_COLD,
-            stall=_NEVER_STALLED,
             guide=_UNGUIDED,
             resample=ResampleSettings(potential="rt", start=1.0),
             mutation=MutationSettings(rounds=8, level=0.3, steps=2),
