@@ -7,20 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from policies.untrained import TINY, untrained_policy
 
 from vls_steering.bench import calibrate
 from vls_steering.bench.calibrate import CalibrateOptions, Cell, EpisodeOutcome, curve_point, run_calibration
 from vls_steering.bench.calibration import CurvePoint, cheapest_as_good, load_calibration
 from vls_steering.bench.suites import suite
 from vls_steering.core.errors import ConfigurationError
-from vls_steering.policies import ActionSpace
-from vls_steering.policies.checkpoint import save_policy
-from vls_steering.policies.features import STEP_SIZE, FeatureNormaliser
-from vls_steering.policies.process import Diffusion
-from vls_steering.policies.unet import ConditionalUNet, UNetSettings
 from vls_steering.steering.presets import preset
 
 TASKS = len(suite("quick").tasks)
@@ -28,13 +23,7 @@ TASKS = len(suite("quick").tasks)
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("policy") / "tiny.safetensors"
-    torch.manual_seed(0)
-    network = ConditionalUNet(UNetSettings(channels=(8, 8, 16), condition_size=8))
-    normaliser = FeatureNormaliser((0.0,) * STEP_SIZE, (1.0,) * STEP_SIZE)
-    space = ActionSpace(tuple(0.001 * step for step in range(1, 17)))
-    save_policy(path, network, normaliser, space, Diffusion(), {})
-    return path
+    return untrained_policy(tmp_path_factory.mktemp("policy") / "tiny.safetensors", TINY)
 
 
 class Arm:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from policies.untrained import TINY, untrained_policy
 
 from vls_steering.bench import latency
 from vls_steering.bench.latency import LatencyOptions, check_writable, run_latency
@@ -40,11 +41,8 @@ from vls_steering.bench.latency_statistics import rotated, speedup, spread
 from vls_steering.bench.latency_trial import Entrant, Episode, LiveTrial, replay
 from vls_steering.core.clocks import MonotonicClock
 from vls_steering.core.errors import ConfigurationError
-from vls_steering.policies import ActionSpace, NetworkPolicy, load_policy, make_example_observation
-from vls_steering.policies.checkpoint import save_policy
-from vls_steering.policies.features import STEP_SIZE, FeatureNormaliser
-from vls_steering.policies.process import Diffusion
-from vls_steering.policies.unet import ConditionalUNet, UNetSettings, parameter_count
+from vls_steering.policies import NetworkPolicy, load_policy, make_example_observation
+from vls_steering.policies.unet import parameter_count
 from vls_steering.rewards import CompiledProgram
 from vls_steering.steering.deadline import Deadline
 from vls_steering.steering.noise import TickNoise
@@ -59,13 +57,7 @@ NAMES = make_example_observation().keypoints.names
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network that has learned nothing."""
-    path = tmp_path_factory.mktemp("policy") / "tiny.safetensors"
-    torch.manual_seed(0)
-    network = ConditionalUNet(UNetSettings(channels=(8, 8, 16), condition_size=8))
-    normaliser = FeatureNormaliser((0.0,) * STEP_SIZE, (1.0,) * STEP_SIZE)
-    space = ActionSpace(tuple(0.001 * step for step in range(1, 17)))
-    save_policy(path, network, normaliser, space, Diffusion(), {})
-    return path
+    return untrained_policy(tmp_path_factory.mktemp("policy") / "tiny.safetensors", TINY)
 
 
 @pytest.fixture
@@ -279,7 +271,7 @@ def test_a_tick_that_starts_over_is_not_what_a_warm_method_costs(policy: Network
 
 
 def test_what_no_part_claims_is_reported_as_other(policy: NetworkPolicy) -> None:
-    entrant = Entrant(OURS_COLD, policy, from_noise(preset("ours")), seed=0)
+    entrant = Entrant("from noise", policy, from_noise(preset("ours")), seed=0)
     entrant.begin(program_of(1, NAMES))
     typical = entrant.tick(make_example_observation(), counts=False).telemetry
     durations = {**dict.fromkeys(typical.durations_ms, 0.0), "denoise": 6.0, "guide": 3.0, "total": 10.0}

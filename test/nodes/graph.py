@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-import torch
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import String
@@ -21,11 +20,6 @@ from std_srvs.srv import SetBool, Trigger
 
 from vls_steering.nodes import topics
 from vls_steering.nodes.supervisor import ProcessSpec, Supervisor, node_environment
-from vls_steering.policies.base import ActionSpace
-from vls_steering.policies.checkpoint import save_policy
-from vls_steering.policies.features import STEP_SIZE, FeatureNormaliser
-from vls_steering.policies.process import Diffusion
-from vls_steering.policies.unet import ConditionalUNet, UNetSettings
 
 CONFIGURE, ACTIVATE, DEACTIVATE = 1, 3, 4
 ASK_AGAIN_S = 5.0
@@ -41,16 +35,6 @@ LISTENED = (
     topics.SAFETY_STATUS,
     topics.SET_POINT,
 )
-
-
-def untrained_policy(path: Path) -> Path:
-    """A checkpoint of the right shape that has learned nothing: it moves the arm, without sense."""
-    torch.manual_seed(0)
-    network = ConditionalUNet(UNetSettings())
-    features = FeatureNormaliser((0.0,) * STEP_SIZE, (1.0,) * STEP_SIZE)
-    space = ActionSpace(tuple(0.001 * step for step in range(1, 17)))
-    save_policy(path, network, features, space, Diffusion(), {"note": "untrained"})
-    return path
 
 
 class Graph:

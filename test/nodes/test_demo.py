@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from mcap.reader import make_reader
-from nodes.graph import untrained_policy
+from policies.untrained import untrained_policy
 
 from vls_steering.core.config import load_yaml
 from vls_steering.core.errors import ExitCode

@@ -12,7 +12,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from nodes.graph import Graph, untrained_policy
+from nodes.graph import Graph
+from policies.untrained import untrained_policy
 
 from vls_steering.msg import SafetyStatus, VlmStatus
 from vls_steering.nodes import topics

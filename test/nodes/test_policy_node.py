@@ -13,8 +13,8 @@ import yaml
 
 pytest.importorskip("rclpy")
 
-from nodes.graph import untrained_policy
 from nodes.stage import Stage
+from policies.untrained import untrained_policy
 
 from vls_steering.core.types import ChunkSource, Keypoints, Observation
 from vls_steering.msg import RewardProgram

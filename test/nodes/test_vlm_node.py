@@ -15,7 +15,7 @@ pytest.importorskip("rclpy")
 
 from nodes.stage import Stage
 from std_msgs.msg import String
-from vlm.server import ChatServer, Misbehaviour, saying
+from vlm.server import ChatServer, Serve, saying, servers
 
 from vls_steering.core.types import Keypoint, Keypoints
 from vls_steering.msg import SteeringStatus, VlmStatus
@@ -230,17 +230,10 @@ OUTLINE = {"constraints": [], "steps": [{"skill": "pick", "object": "red cube", 
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Misbehaviour], ChatServer]]:
+def serve() -> Iterator[Serve]:
     pytest.importorskip("openai")
-    running: list[ChatServer] = []
-
-    def start(behave: Misbehaviour) -> ChatServer:
-        running.append(ChatServer(behave))
-        return running[-1]
-
-    yield start
-    for server in running:
-        server.close()
+    with servers() as start:
+        yield start
 
 
 def served(server: ChatServer, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import json
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -77,3 +78,22 @@ class ChatServer(ThreadingHTTPServer):
 def saying(*answers: str) -> Misbehaviour:
     """Well-behaved: these texts in turn, the last one for ever."""
     return lambda body, n, handler: handler.say(answers[min(n, len(answers)) - 1])
+
+
+Serve = Callable[[Misbehaviour], ChatServer]
+
+
+@contextmanager
+def servers() -> Iterator[Serve]:
+    """Starts servers, and closes them all at the end."""
+    running: list[ChatServer] = []
+
+    def start(behave: Misbehaviour) -> ChatServer:
+        running.append(ChatServer(behave))
+        return running[-1]
+
+    try:
+        yield start
+    finally:
+        for server in running:
+            server.close()

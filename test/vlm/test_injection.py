@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import cv2
@@ -18,7 +19,7 @@ import pytest
 pytest.importorskip("openai")
 
 from vlm.scripted import written
-from vlm.server import ChatServer, Handler
+from vlm.server import ChatServer, Handler, servers
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import Refusal
@@ -96,23 +97,20 @@ def seen() -> tuple[Seen, Seen]:
     return see(frame, world, where), see(written_on(frame, plate), world, where)
 
 
-@pytest.fixture
-def serve() -> Iterator[Callable[[Callable[[np.ndarray], dict[str, Any]]], ChatServer]]:
-    """A server whose model answers what a function makes of the picture that it was sent."""
-    running: list[ChatServer] = []
+Answer = Callable[[np.ndarray], dict[str, Any]]
 
-    def start(answer: Callable[[np.ndarray], dict[str, Any]]) -> ChatServer:
-        def behave(body: dict[str, Any], n: int, handler: Handler) -> None:
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Answer], ChatServer]]:
+    """Starts a server whose model answers what a function makes of the picture that it was sent."""
+    with servers() as start:
+
+        def behave(answer: Answer, body: dict[str, Any], n: int, handler: Handler) -> None:
             encoded = body["messages"][1]["content"][1]["image_url"]["url"].removeprefix("data:image/png;base64,")
             shown = cv2.imdecode(np.frombuffer(base64.b64decode(encoded), np.uint8), cv2.IMREAD_COLOR)
             handler.say(json.dumps(answer(cv2.cvtColor(shown, cv2.COLOR_BGR2RGB))))
 
-        running.append(ChatServer(behave))
-        return running[-1]
-
-    yield start
-    for server in running:
-        server.close()
+        yield lambda answer: start(partial(behave, answer))
 
 
 def ask(server: ChatServer, scene: Seen, instruction: str = INSTRUCTION, form: str = "outline") -> CompiledProgram:
@@ -120,7 +118,7 @@ def ask(server: ChatServer, scene: Seen, instruction: str = INSTRUCTION, form: s
     return plan(PlanRequest(instruction, scene.keypoints, scene.overlay), planner, ONE)
 
 
-def fooled(clean: Seen, attack: dict[str, Any]) -> Callable[[np.ndarray], dict[str, Any]]:
+def fooled(clean: Seen, attack: dict[str, Any]) -> Answer:
     """Obeys the sign where it sees one."""
 
     def answer(shown: np.ndarray) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("openai")
 
 from vlm.scripted import BAD, GOOD, OUTLINE, REQUEST
-from vlm.server import ChatServer, Handler, Misbehaviour, saying
+from vlm.server import ChatServer, Handler, Misbehaviour, Serve, saying, servers
 
 from vls_steering.core.errors import Refusal
 from vls_steering.rewards import ProgramRejected
@@ -26,20 +26,11 @@ from vls_steering.vlm.openai import OpenAIPlanner, OpenAISettings
 from vls_steering.vlm.plan import PlanSettings
 
 ONE = PlanSettings(programs=1)
-Serve = Callable[[Misbehaviour], ChatServer]
-
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    running: list[ChatServer] = []
-
-    def start(behave: Misbehaviour) -> ChatServer:
-        running.append(ChatServer(behave))
-        return running[-1]
-
-    yield start
-    for server in running:
-        server.close()
+    with servers() as start:
+        yield start
 
 
 def planner(server: ChatServer, **settings: Any) -> OpenAIPlanner:
