@@ -72,19 +72,22 @@ class ArmRig:
         self._clients: dict[str, Any] = {}
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
-        try:
+        with contextlib.ExitStack() as undo:
+            # Whatever ends the bring-up, Ctrl-C included, leaves no process behind.
+            undo.callback(self._close)
             for name in self._names:
                 self.start(name)
             # Known before it is pressed: finding a service takes longer than a stop.
             self.until(self._client(topics.ESTOP_SERVICE, SetBool).service_is_ready, ANSWER_S, topics.ESTOP_SERVICE)
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
+            undo.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         for name in reversed(list(self._processes)):
             self._end(name, signal.SIGTERM)
         self._executor.shutdown()
