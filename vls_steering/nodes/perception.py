@@ -11,6 +11,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from pydantic import Field
 from sensor_msgs.msg import JointState
@@ -35,8 +36,10 @@ from vls_steering.perception import (
     FrameHealthSettings,
     PerceptionPipeline,
     PerceptionSettings,
+    Segmenter,
     StreamHealth,
 )
+from vls_steering.perception.open_vocabulary import OpenVocabularySegmenter, OpenVocabularySettings
 from vls_steering.robots.kinematics import ArmKinematics
 
 JOINT_STATE_HZ = 100.0
@@ -52,6 +55,10 @@ class PerceptionNodeSettings(Settings):
     looks_hz: float = Field(15.0, gt=0.0, le=120.0, description="most updates a second, however fast the camera is")
     overlay_hz: float = Field(2.0, ge=0.0, le=30.0, description="rate of perception/overlay while somebody looks")
     seed: int = Field(0, ge=0, description="seed of the plane search")
+    segmenter: Literal["geometric", "open_vocabulary"] = Field(
+        "geometric", description="geometric: colour and shape, no weights; open_vocabulary: by prompts, with weights"
+    )
+    open_vocabulary: OpenVocabularySettings = OpenVocabularySettings()
     extrinsics: ExtrinsicsSettings = ExtrinsicsSettings()
     health: FrameHealthSettings = FrameHealthSettings()
     pipeline: PerceptionSettings = PerceptionSettings()
@@ -70,7 +77,7 @@ class PerceptionBody:
 
     def __init__(self, node: RoomNode, settings: PerceptionNodeSettings) -> None:
         self._node, self._settings = node, settings
-        self._pipeline = PerceptionPipeline(settings.pipeline, settings.seed)
+        self._pipeline = PerceptionPipeline(settings.pipeline, settings.seed, _segmenter(settings))
         self._scene = threading.Lock()  # the pipeline belongs to one thread at a time
         self._kinematics = ArmKinematics()
         self._keypoints = node.publisher(topics.KEYPOINTS)
@@ -208,6 +215,11 @@ class PerceptionBody:
             self._overlays.publish(image_message(overlay, "rgb8", frame.stamp_s, optical_frame(frame.camera)))
         if self._markers.get_subscription_count():
             self._markers.publish(keypoint_markers(keypoints))
+
+
+def _segmenter(settings: PerceptionNodeSettings) -> Segmenter | None:
+    """None: the pipeline's own, which needs no weights."""
+    return OpenVocabularySegmenter(settings.open_vocabulary) if settings.segmenter == "open_vocabulary" else None
 
 
 # The process gives way to nobody: a camera that is heard late stops the arm.  Its looking does.

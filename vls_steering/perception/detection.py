@@ -40,7 +40,7 @@ class Detection:
 
     @property
     def name(self) -> str:
-        return f"{self.colour} {self.shape}"
+        return f"{self.colour} {self.shape}".strip()
 
     @property
     def complete(self) -> bool:
