@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,31 @@ def test_a_post_keeps_its_extents() -> None:
 def test_the_same_colour_twice_gives_two_names() -> None:
     frame = picture([standing(0.45, 0.1, CUBE, BLUE), standing(0.55, -0.1, CUBE, BLUE)], seed=4)
     assert set(_perceive(frame)[0].names) == {"blue cube", "blue cube 2"}
+
+
+def test_the_same_colour_behind_and_beside_is_not_one_thing() -> None:
+    """In the picture the post covers part of the slab; in space they are apart."""
+    slab = standing(0.44, 0.05, (0.12, 0.12, 0.012), BLUE)
+    post = standing(0.54, 0.05, (0.04, 0.04, 0.12), BLUE)
+    keypoints, _ = _perceive(picture([slab, post], seed=7), updates=4)
+    assert set(keypoints.names) == {"blue plate", "blue box"}
+
+
+def test_a_side_in_shade_belongs_to_the_thing() -> None:
+    """A dark red side has no hue left."""
+    box = standing(0.5, 0.0, (0.04, 0.04, 0.10), (45, 6, 5))
+    lid = standing(0.5, 0.0, (0.04, 0.04, 0.004), RED, z=0.10)
+    keypoints, _ = _perceive(picture([box, lid], seed=8), updates=4)
+    assert keypoints.names == ("red box",)
+
+
+@pytest.mark.parametrize("light", [0.55, 0.8, 1.0])
+@pytest.mark.parametrize(("level", "name"), [(230, "white"), (120, "grey"), (12, "black")])
+def test_greys_are_named_by_the_light_on_the_table(level: int, name: str, light: float) -> None:
+    frame = picture([standing(0.5, 0.0, CUBE, (level, level, level))], seed=9)
+    dimmed = replace(frame, color=(light * frame.color).astype(np.uint8))
+    keypoints, _ = _perceive(dimmed, updates=4)
+    assert keypoints.names == (f"{name} cube",)
 
 
 def test_what_fits_no_name_is_reported_and_must_persist() -> None:
