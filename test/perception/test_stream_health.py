@@ -42,9 +42,9 @@ def test_before_the_first_picture_there_is_nothing_to_trust() -> None:
 
 def test_a_stream_that_stops_is_told_before_two_periods_are_over(stream: CameraStream) -> None:
     assert stream.health(1.14).fault is None
-    health = stream.health(1.16)
+    health = stream.health(1.17)
     assert (health.fault, health.healthy_s) == (FrameFault.STOPPED, 1.0)
-    assert "'front': stopped, no picture for 0.16 s" in health.reason
+    assert "'front': stopped, no picture for 0.17 s" in health.reason
 
 
 SPOILED = {

@@ -44,7 +44,7 @@ from vls_steering.robots.kinematics import ArmKinematics
 
 JOINT_STATE_HZ = 100.0
 TOGETHER_S = 0.02  # pictures this close in time show the same instant
-LOOKED_AT_S = 0.02  # how often a silent camera is looked for
+LOOKED_AT_S = 0.01  # how often a silent camera is looked for
 
 
 class PerceptionNodeSettings(Settings):

@@ -36,7 +36,7 @@ class FrameHealthSettings(Settings):
     depth_share_min: float = Field(0.3, ge=0.0, le=1.0, description="least share of pixels that must have a depth")
     repeats_max: int = Field(0, ge=0, le=100, description="exact repeats of a picture that still count as alive")
     silence_s: float = Field(
-        0.15, gt=0.0, le=10.0, description="age of the newest picture from which the stream counts as stopped"
+        0.16, gt=0.0, le=10.0, description="age of the newest picture from which the stream counts as stopped"
     )
     dropped_share_max: float = Field(
         0.1, ge=0.0, le=1.0, description="share of lost pictures from which the stream is warned about"
