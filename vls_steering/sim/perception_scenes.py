@@ -90,7 +90,7 @@ def draw_perception_scene(seed: int) -> PerceptionScene:
 
 def _placed(rng: np.random.Generator) -> tuple[tuple[Prop, ...], tuple[Prop, ...]] | None:
     raised = rng.random() < RAISED_SHARE
-    count = int(rng.integers(OBJECTS_RANGE[0], OBJECTS_RANGE[1] + 1)) - raised
+    count = int(rng.integers(OBJECTS_RANGE[0], OBJECTS_RANGE[1] + 1)) - 2 * raised  # a tower is two
     objects: list[Prop] = []
     drawn = [_named(rng, shape) for shape in _shapes(rng, count)]
     if raised:
