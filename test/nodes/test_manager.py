@@ -14,9 +14,11 @@ from nodes.fakes import FAKES, FakeExecutor
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.task import Future
 
 from vls_steering.action import RunTask
 from vls_steering.nodes.base import NodeDefinition, Phase, RoomNode
+from vls_steering.nodes.bringup import Transition
 from vls_steering.nodes.manager import ManagerBody, ManagerSettings
 from vls_steering.nodes.task_watch import TaskError
 from vls_steering.safety.reasons import ReasonCode
@@ -34,9 +36,7 @@ class House:
         # Everything here shares one thread: on a loaded host it may be away for seconds without anybody being lost.
         patience = [Parameter("silence_s", value=5.0), Parameter("executor_silence_s", value=5.0)]
         overrides = [Parameter("nodes", value=NAMES), *patience]
-        self.manager = RoomNode(
-            NodeDefinition("manager", ManagerSettings, ManagerBody), parameter_overrides=overrides
-        )
+        self.manager = RoomNode(NodeDefinition("manager", ManagerSettings, ManagerBody), parameter_overrides=overrides)
         self.person = rclpy.create_node("person")
         self.client: Any = ActionClient(self.person, RunTask, "run_task")
         self.feedback: list[RunTask.Feedback] = []
@@ -89,6 +89,27 @@ def house(ros: None) -> Iterator[House]:
     made = House()
     yield made
     made.close()
+
+
+@pytest.mark.parametrize("delivered", [False, True], ids=["the request", "the answer"])
+def test_a_transition_of_which_something_was_lost_is_asked_for_again(house: House, delivered: bool) -> None:
+    body = house.manager.body
+    assert isinstance(body, ManagerBody)
+    client = body._fleet._members["policy"]._change
+    call, lost = client.call_async, []
+
+    def lossy(request: Any) -> Any:
+        if request.transition.id == Transition.ACTIVATE.value and not lost:
+            lost.append(request)
+            if delivered:
+                call(request)
+            return Future()  # never done
+        return call(request)
+
+    client.call_async = lossy
+    body._fleet._silence_s = 0.5
+    house.up()
+    assert lost
 
 
 def test_a_task_runs_to_success_and_leaves_the_arm_holding(house: House) -> None:

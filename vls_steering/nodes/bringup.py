@@ -37,10 +37,24 @@ class Transition(Enum):
     SHUTDOWN = 5  # from unconfigured
 
 
+_TARGETS = {
+    Transition.CONFIGURE: State.INACTIVE,
+    Transition.CLEANUP: State.UNCONFIGURED,
+    Transition.ACTIVATE: State.ACTIVE,
+    Transition.DEACTIVATE: State.INACTIVE,
+    Transition.SHUTDOWN: State.FINALIZED,
+}
+
+
 @dataclass(frozen=True)
 class Step:
     node: str
     transition: Transition
+
+    @property
+    def target(self) -> State:
+        """State of the node when the transition has succeeded."""
+        return _TARGETS[self.transition]
 
 
 def next_step(order: Sequence[str], states: Mapping[str, State], goal: Goal) -> Step | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lifecycle_msgs.msg import Transition as TransitionMessage
@@ -15,17 +16,31 @@ from vls_steering.nodes.bringup import State, Step
 STATES = {1: State.UNCONFIGURED, 2: State.INACTIVE, 3: State.ACTIVE, 4: State.FINALIZED}
 
 
+@dataclass
+class _Change:
+    """A transition that was asked for and not yet answered."""
+
+    step: Step
+    done: Callable[[Step, bool], None]
+    begun_s: float
+    asked_s: float
+
+
 class Member:
-    """One managed node.  Its answers to `get_state` are the heartbeat: they come from the thread that does its work."""
+    """One managed node.  Its answers to `get_state` are the heartbeat: they come from the thread that does its work.
+
+    On a busy host requests and answers get lost.  A node that tells its state although a transition was asked for long
+    ago is not at it any more: it has arrived, or it is asked once more.
+    """
 
     def __init__(self, node: RoomNode, name: str) -> None:
         self.name = name
         self.state = State.UNKNOWN
         self._seen_s = float("-inf")
         self._asked_s: float | None = None
-        self._changing_s: float | None = None
+        self._pending: _Change | None = None
         # In this order: end points become known in the order of their making, so that a node that answers the second
-        # can answer the first.  An answer to somebody not known yet is dropped, and a lost one costs `transition_s`.
+        # can answer the first.  An answer to somebody not known yet is dropped.
         self._change: Any = node.create_client(ChangeState, f"{name}/change_state")
         self._get: Any = node.create_client(GetState, f"{name}/get_state")
         node.own(lambda: node.destroy_client(self._get))
@@ -33,45 +48,63 @@ class Member:
 
     @property
     def changing(self) -> bool:
-        return self._changing_s is not None
+        return self._pending is not None
 
     def poll(self, now_s: float, silence_s: float, transition_s: float) -> None:
         """Ask for the state; call it unknown when the node has not answered for `silence_s`.
 
         A node that is busy with a transition (loading weights) is given `transition_s` instead.
         """
-        patience_s = transition_s if self.changing else silence_s
-        if self.state is not State.UNKNOWN and now_s - max(self._seen_s, self._changing_s or 0.0) > patience_s:
-            self.state = State.UNKNOWN
-            self._changing_s = None
+        pending = self._pending
+        patience_s, heard_s = silence_s, self._seen_s
+        if pending is not None:
+            patience_s, heard_s = transition_s, max(self._seen_s, pending.begun_s)
+        if self.state is not State.UNKNOWN and now_s - heard_s > patience_s:
+            self.state, self._pending = State.UNKNOWN, None
         if self._asked_s is not None and now_s - self._asked_s > silence_s:
             self._asked_s = None  # the answer is lost; ask again
-        if self._asked_s is None and not self.changing and self._get.service_is_ready():
+        may_ask = pending is None or now_s - pending.asked_s > silence_s
+        if self._asked_s is None and may_ask and self._get.service_is_ready():
             self._asked_s = now_s
             self._get.call_async(GetState.Request()).add_done_callback(self._answered)
 
     def change(self, step: Step, done: Callable[[Step, bool], None]) -> None:
         """Ask for a transition; `done(step, success)` is called when the node has carried it out or refused."""
-        self._changing_s = time.monotonic()
-        self.state = State.BUSY
-        request = ChangeState.Request(transition=TransitionMessage(id=step.transition.value))
+        now_s = time.monotonic()
+        self._ask_to_change(_Change(step, done, now_s, now_s))
+
+    def _ask_to_change(self, change: _Change) -> None:
+        self._pending, self._asked_s, self.state = change, None, State.BUSY
+        request = ChangeState.Request(transition=TransitionMessage(id=change.step.transition.value))
 
         def changed(future: Any) -> None:
-            self._changing_s = None
-            self._seen_s = time.monotonic()
-            self._asked_s = None
             response = future.result()
-            done(step, response is not None and response.success)
+            self._finish(change, response is not None and response.success)
 
         self._change.call_async(request).add_done_callback(changed)
 
-    def _answered(self, future: Any) -> None:
-        self._asked_s = None
-        response = future.result()
-        if response is None or self.changing:
-            return
+    def _finish(self, change: _Change, success: bool) -> None:
+        if self._pending is not change:
+            return  # answered before, or given up
+        self._pending = self._asked_s = None
         self._seen_s = time.monotonic()
-        self.state = STATES.get(response.current_state.id, State.BUSY)
+        change.done(change.step, success)
+
+    def _answered(self, future: Any) -> None:
+        asked_s, self._asked_s = self._asked_s, None
+        response, change = future.result(), self._pending
+        if response is None:
+            return
+        state = STATES.get(response.current_state.id, State.BUSY)
+        if change is None:
+            self._seen_s, self.state = time.monotonic(), state
+        elif asked_s is None or asked_s <= change.asked_s:
+            return  # asked before the transition was
+        elif state is change.step.target:
+            self.state = state
+            self._finish(change, True)
+        elif state is not State.BUSY:
+            self._ask_to_change(replace(change, asked_s=time.monotonic()))
 
 
 class Fleet:
