@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
-from vls_steering import __version__
 from vls_steering.bench.clock import clock
-from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.options import TAKES
 from vls_steering.bench.progress import Progress
+from vls_steering.bench.rows import write_rows
 from vls_steering.bench.runner import BenchOptions, run_bench
 from vls_steering.bench.seeds import listed_seeds, seeds_from
 from vls_steering.bench.show import print_success
@@ -48,23 +43,23 @@ def bench_command(request: BenchRequest) -> None:
     if name in SUITES:
         print_success(run_bench(_success_options(request)))
     elif name == "grasp":
-        _write(request.out, name, {"episodes": episodes, "seed": first}, grasp_rows(episodes, first))
+        write_rows(request.out, name, {"episodes": episodes, "seed": first}, grasp_rows(episodes, first))
     elif name == "verifier":
         from vls_steering.bench.verifier import PROGRAMS, verifier_rows
 
         with Progress("bench verifier", 2 * PROGRAMS) as progress:
             rows = verifier_rows(episodes, first, lambda task, ok: progress.advance(task, ok=ok))
-        _write(request.out, name, {"mutants_per_program": episodes, "seed": first}, rows)
+        write_rows(request.out, name, {"mutants_per_program": episodes, "seed": first}, rows)
     elif name == "reward-cost":
         from vls_steering.bench.reward_cost import cost_rows
 
-        _write(request.out, name, {"repeats": episodes, "seed": first}, cost_rows(episodes, first))
+        write_rows(request.out, name, {"repeats": episodes, "seed": first}, cost_rows(episodes, first))
     elif name == "gate-fuzz":
         from vls_steering.bench.verifier_fuzz import REPORT_EVERY, drawn_keypoints, fuzz_rows
 
         with Progress("bench gate-fuzz", -(-episodes // REPORT_EVERY)) as progress:
             rows = fuzz_rows(episodes, first, drawn_keypoints(first), lambda task, ok: progress.advance(task, ok=ok))
-        _write(request.out, name, {"inputs": episodes, "seed": first}, rows)
+        write_rows(request.out, name, {"inputs": episodes, "seed": first}, rows)
     else:
         raise ConfigurationError(f"there is no benchmark {name!r}", f"Choose one of: {', '.join(TAKES)}")
 
@@ -106,21 +101,3 @@ def grasp_rows(trials: int, seed: int) -> list[dict[str, Any]]:
             rate = success_rate(outcomes)
             rows.append({"suite": "grasp", "task": name, "shift": "shake", "method": "scripted", **vars(rate)})
     return rows
-
-
-def _write(out: Path, name: str, config: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-    report = {
-        "bench": name,
-        "config": config,
-        "version": __version__,
-        "machine": describe_machine(),
-        "rows": rows,
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    table = Table(title=f"{name} ({out})")
-    for column in rows[0]:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)

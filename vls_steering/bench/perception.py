@@ -6,22 +6,18 @@ state alone.  An object that a camera sees and that is not named, or not found, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from vls_steering import __version__
-from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.perception_motion import MotionScore, measure_motion
 from vls_steering.bench.perception_sheet import write_sheet
 from vls_steering.bench.perception_static import SEEN_PIXELS, SEEN_SHARE, SceneResult, StaticBench
 from vls_steering.bench.progress import Progress
+from vls_steering.bench.rows import write_rows
 from vls_steering.bench.statistics import quantile_interval, success_rate
 
 Row = dict[str, Any]
@@ -44,24 +40,15 @@ def perception_command(options: PerceptionOptions) -> None:
         scenes = measure_static(options.seed, options.scenes, progress)
         motion = measure_motion(options.seed, options.sequences, progress)
     rows = [*static_rows(scenes), *motion_rows(motion), _speed_row(scenes, motion)]
-    report = {
-        "bench": "perception",
-        "config": {
-            "seed": options.seed,
-            "scenes": options.scenes,
-            "sequences": options.sequences,
-            "seen_pixels": SEEN_PIXELS,
-            "seen_share": SEEN_SHARE,
-        },
-        "version": __version__,
-        "machine": describe_machine(),
-        "rows": rows,
-        "failures": failures(scenes),
+    config = {
+        "seed": options.seed,
+        "scenes": options.scenes,
+        "sequences": options.sequences,
+        "seen_pixels": SEEN_PIXELS,
+        "seen_share": SEEN_SHARE,
     }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_rows(options.out, "perception", config, rows, {"failures": failures(scenes)})
     write_sheet(scenes, options.out.with_suffix(".png"))
-    _print(rows, options.out)
 
 
 def measure_static(seed: int, scenes: int, progress: Progress) -> tuple[SceneResult, ...]:
@@ -151,12 +138,3 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return None if np.isnan(value) else round(value, 4)
     return value
-
-
-def _print(rows: list[Row], out: Path) -> None:
-    table = Table(title=f"perception ({out})")
-    for column in rows[0]:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)
