@@ -273,6 +273,16 @@ def train(context: typer.Context) -> None:
 
 
 @app.command()
+def export(
+    policy: Annotated[Path, typer.Argument(help="Weights of a policy, a .safetensors with its .json.")],
+) -> None:
+    """Write the policy's network as an ONNX graph beside its weights: a tick on a CPU takes half the time with it."""
+    from vls_steering.policies.checkpoint import export_policy
+
+    typer.echo(f"wrote {export_policy(policy)}")
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="Reward program (.json, .yaml), or guidance functions (.py, .txt).")],
     scene: Annotated[str, typer.Option(help="Check it in this scene too: play or obstacle.")] = "",

@@ -6,7 +6,6 @@ its row.
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -71,8 +70,7 @@ def make_fixed_tick(
     policy: NetworkPolicy, settings: SteeringSettings, program: CompiledProgram, seen: Observation, device: str
 ) -> FixedTick:
     """The tick for one observation with a copy of the policy on `device`."""
-    moved = copy.deepcopy(policy)
-    moved.network.to(device)
+    moved = policy.on(device)
     encoding = moved.encode([seen])
     space = moved.action_space
     anchor = torch.tensor(seen.robot.tcp_position).to(encoding)

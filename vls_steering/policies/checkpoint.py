@@ -1,4 +1,5 @@
-"""Weights as safetensors beside a JSON that says everything else; a changed file is refused on load."""
+"""Weights as safetensors beside a JSON that says everything else, and perhaps the network as an ONNX graph; a changed
+file is refused on load."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from safetensors.torch import load, save
 from vls_steering.core.config import Settings, parse_settings
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies.base import ActionSpace
+from vls_steering.policies.exported import ExportedNetwork, export_graph, graph_path
 from vls_steering.policies.features import OBJECT_SLOTS, FeatureNormaliser
 from vls_steering.policies.network_policy import NetworkPolicy
 from vls_steering.policies.process import Process, ProcessName, make_process
@@ -29,6 +31,7 @@ class PolicyCard(Settings):
     format: str = Field(FORMAT, description="format and version of this file")
     name: str = Field(description="name of the policy in reports")
     sha256: str = Field(description="SHA-256 of the weights file")
+    graph_sha256: str = Field("", description="SHA-256 of the ONNX graph that `vls export` wrote; empty = none")
     parameters: int = Field(ge=1, description="number of weights")
     network: UNetSettings = Field(description="architecture")
     objects: tuple[str, ...] = Field(OBJECT_SLOTS, description="object slots of the feature vector, in order")
@@ -68,23 +71,15 @@ def save_policy(
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, weights)
-    write_atomically(card_path(path), (card.model_dump_json(indent=1) + "\n").encode())
+    _write_card(path, card)
     return card
 
 
 def load_policy(path: Path) -> NetworkPolicy:
     """Read a policy; raises ConfigurationError when a file is missing, malformed or not what the card says."""
     card = load_card(path)
-    try:
-        weights = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"cannot read the policy {path}: {error.strerror}") from error
-    found = hashlib.sha256(weights).hexdigest()
-    if found != card.sha256:
-        raise ConfigurationError(
-            f"{path} is damaged or not the file its card describes: SHA-256 {found[:12]}, expected {card.sha256[:12]}",
-            "Fetch the checkpoint again (with Git LFS, `git lfs pull`) or train it anew",
-        )
+    weights = _read(path, card.sha256)
+    graph = _read(graph_path(path), card.graph_sha256) if card.graph_sha256 else None
     network = ConditionalUNet(card.network)
     try:
         network.load_state_dict(load(weights))
@@ -97,7 +92,17 @@ def load_policy(path: Path) -> NetworkPolicy:
         make_process(card.process, card.alpha_floor),
         card.name,
         card.sha256,
+        ExportedNetwork(graph, str(graph_path(path))) if graph is not None else None,
     )
+
+
+def export_policy(path: Path) -> Path:
+    """Write the ONNX graph of the policy at `path` beside it, enter it in the card and return where it lies."""
+    policy, card = load_policy(path), load_card(path)
+    graph = export_graph(policy.network)
+    write_atomically(graph_path(path), graph)
+    _write_card(path, card.model_copy(update={"graph_sha256": hashlib.sha256(graph).hexdigest()}))
+    return graph_path(path)
 
 
 def load_card(path: Path) -> PolicyCard:
@@ -113,6 +118,24 @@ def load_card(path: Path) -> PolicyCard:
     if card.objects != OBJECT_SLOTS:
         raise ConfigurationError(f"{source} was trained on the objects {card.objects}, this version has {OBJECT_SLOTS}")
     return card
+
+
+def _read(path: Path, sha256: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"cannot read the policy {path}: {error.strerror}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ConfigurationError(
+            f"{path} is damaged or not the file its card describes: SHA-256 {found[:12]}, expected {sha256[:12]}",
+            "Fetch the checkpoint again (with Git LFS, `git lfs pull`) or train it anew",
+        )
+    return content
+
+
+def _write_card(path: Path, card: PolicyCard) -> None:
+    write_atomically(card_path(path), (card.model_dump_json(indent=1) + "\n").encode())
 
 
 def card_path(path: Path) -> Path:

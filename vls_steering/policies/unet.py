@@ -81,7 +81,7 @@ class GroupNorm(nn.Module):
         length, channels = x.shape[1:]
         # Sums over the steps first: contiguous, and what is left is small.
         sums = torch.stack([x.sum(dim=1), x.square().sum(dim=1)], dim=1)
-        moments = sums.view(len(x), 2, self.groups, channels // self.groups)
+        moments = sums.view(x.shape[0], 2, self.groups, channels // self.groups)
         mean, square = (moments.sum(dim=3, keepdim=True) * (self.groups / (length * channels))).unbind(dim=1)
         scale = torch.rsqrt((square - mean.square()).clamp_min(0.0) + 1e-5).expand(moments[:, 0].shape).flatten(1)
         scale = scale * self.weight
