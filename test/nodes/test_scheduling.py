@@ -44,3 +44,15 @@ def test_giving_way_adds_to_the_niceness_the_process_was_started_with(niceness: 
     before = subprocess.run([sys.executable, "-c", MEASURE.format(0)], capture_output=True, check=True, text=True)
     after = subprocess.run(command, capture_output=True, check=True, text=True)
     assert int(after.stdout) == min(int(before.stdout) + niceness, 19)
+
+
+def test_a_set_point_interrupts_a_plan_and_a_plan_everything_without_a_deadline() -> None:
+    script = (
+        "import os\nfrom vls_steering.nodes.scheduling import Urgency, go_first\n"
+        "for urgency in sorted(Urgency):\n"
+        "    go_first(urgency)\n"
+        "    print(urgency.name, os.sched_getscheduler(0) == os.SCHED_RR, os.sched_getparam(0).sched_priority)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout.split("\n")
+    # Without the right to it nothing changes.
+    assert said[:2] in (["PLANS True 1", "CONTROLS True 2"], ["PLANS False 0", "CONTROLS False 0"])

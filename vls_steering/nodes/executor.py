@@ -38,7 +38,7 @@ from vls_steering.nodes.conversions import (
 from vls_steering.nodes.loop import PacedLoop
 from vls_steering.nodes.recovery import RecoveryServer
 from vls_steering.nodes.run import run_node
-from vls_steering.nodes.scheduling import go_first
+from vls_steering.nodes.scheduling import Urgency, go_first
 from vls_steering.robots.backend import RobotBackend
 from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
@@ -328,7 +328,7 @@ NODE = NodeDefinition("executor", ExecutorNodeSettings, ExecutorBody)
 
 
 def main() -> int:
-    go_first()
+    go_first(Urgency.CONTROLS)
     return run_node(NODE)
 
 

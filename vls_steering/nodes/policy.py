@@ -26,6 +26,7 @@ from vls_steering.nodes.conversions import chunk_message, header, keypoints_of
 from vls_steering.nodes.loop import PacedLoop
 from vls_steering.nodes.markers import steering_markers
 from vls_steering.nodes.run import run_node
+from vls_steering.nodes.scheduling import Urgency, go_first
 from vls_steering.nodes.sim_robot import JointStateReader
 from vls_steering.nodes.stale_objects import stale_object
 from vls_steering.nodes.steering_status import steering_status_message
@@ -228,6 +229,7 @@ NODE = NodeDefinition("policy", PolicyNodeSettings, PolicyBody)
 
 
 def main() -> int:
+    go_first(Urgency.PLANS)
     return run_node(NODE)
 
 

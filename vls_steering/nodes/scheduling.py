@@ -1,4 +1,4 @@
-"""Who gives way to whom when the processor is short: the executor and the policy to nobody."""
+"""Who gives way to whom when the processor is short: the policy to the executor, and everybody else to both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 import threading
+from enum import IntEnum
 from pathlib import Path
 
 # A loop's thread waits this long at most while the receiving thread runs Python; the default is 5 ms.
@@ -18,14 +19,21 @@ def share_interpreter() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
-def go_first() -> None:
+class Urgency(IntEnum):
+    """Real-time priority of a process with a deadline; the higher one interrupts the lower one."""
+
+    PLANS = 1  # a chunk that is late is a chunk older by a period
+    CONTROLS = 2  # a set-point that is late stops the arm
+
+
+def go_first(urgency: Urgency) -> None:
     """Have this process, and the threads it starts from now on, run before everything that has no deadline.
 
     Needs CAP_SYS_NICE or an rtprio limit; without either nothing changes, and the loop's misses tell.  All threads of
     the process, because a waiting control loop is as late as the thread that holds the interpreter.
     """
     with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(urgency))
 
 
 def thread_gives_way(niceness: int) -> None:
