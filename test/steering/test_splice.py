@@ -7,9 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from steering.worlds import Wish, begun, fan, mode_goal, observe, vary
+from steering.worlds import Wish, Wishes, begun, fan, mode_goal, observe, vary
 
 from vls_steering.steering import LatencyEstimate, Pilot, TickResult
+from vls_steering.steering.presets import PRESETS
 from vls_steering.steering.splice import Splice, weights
 
 
@@ -46,7 +47,9 @@ def test_the_delay_in_steps_is_frozen_in_every_candidate(delay_s: float, frozen:
     result = pilot.tick(observe(0.3), delay_s)
     assert result.telemetry.frozen == frozen
     expected = last.chunk.positions[1 : 1 + frozen]
-    np.testing.assert_allclose(result.candidates[:, :frozen], np.tile(expected, (12, 1, 1)), atol=1e-5)
+    np.testing.assert_allclose(
+        result.candidates[:, :frozen], np.tile(expected, (len(result.candidates), 1, 1)), atol=1e-5
+    )
 
 
 def test_what_lies_behind_it_follows_the_new_goal() -> None:
@@ -65,11 +68,32 @@ def test_a_longer_passage_is_a_smoother_one() -> None:
     assert kinks[1] < kinks[0]
 
 
-def test_no_delay_is_as_if_there_were_no_splice() -> None:
-    one, other = settled()[0], settled(splice={"blend_steps": 16})[0]
+def test_without_delay_and_commitment_there_is_no_splice() -> None:
+    one, other = (settled(splice={"commit_steps": 0, "blend_steps": blend})[0] for blend in (4, 16))
     first, second = one.tick(observe(0.3)), other.tick(observe(0.3), 0.0)
     assert first.telemetry.frozen == 0
     assert np.array_equal(first.candidates, second.candidates)
+
+
+@pytest.mark.parametrize(("commit_steps", "delay_s", "frozen"), [(0, 0.0, 0), (1, 0.0, 1), (1, 0.15, 2), (3, 0.15, 3)])
+def test_what_is_due_next_cannot_be_put_off(commit_steps: int, delay_s: float, frozen: int) -> None:
+    pilot, last, _ = settled(splice={"commit_steps": commit_steps})
+    result = pilot.tick(observe(0.3), delay_s)
+    assert result.telemetry.frozen == frozen
+    for candidate in result.candidates:
+        np.testing.assert_allclose(candidate[:frozen], last.chunk.positions[1 : 1 + frozen], atol=1e-5)
+
+
+def test_a_new_program_is_followed_at_once() -> None:
+    pilot, _, stage = settled()
+    assert pilot.tick(observe(0.3)).telemetry.frozen == 1
+    pilot.set_program(Wishes((stage,)))
+    assert pilot.tick(observe(0.4)).telemetry.frozen == 0
+
+
+def test_published_methods_commit_to_nothing() -> None:
+    ours = {"ours", "ours_cold", "gradient_only"}
+    assert {name for name, settings in PRESETS.items() if settings.splice.commit_steps} == ours
 
 
 def test_the_first_tick_has_nothing_to_join() -> None:

@@ -92,7 +92,8 @@ def sweep_points(policy: NetworkPolicy, grid: Grid, objects: tuple[str, ...], se
         return SweepPoint(sweep, value, Entrant(f"{sweep} {value}", on, settings, seed, program))
 
     fresh_ones = [fresh(policy, channels, condition_size, seed) for channels, condition_size in grid.networks]
-    networks = {parameter_count(one.network): one for one in (policy, *fresh_ones)}
+    # All of them in torch: an exported graph has one size and one horizon.
+    networks = {parameter_count(one.network): one for one in (policy.on("cpu"), *fresh_ones)}
     return [
         *(point("particles", count, policy, from_noise(base, particles=count)) for count in grid.particles),
         *(point("steps", count, policy, from_noise(base, steps=count)) for count in grid.steps),

@@ -150,8 +150,7 @@ class Pilot:
             course=course,
             noise=TickNoise.draw(self._seed, self._tick, settings.count, len(course.moves), space.horizon, space.size),
             deadline=deadline,
-            # A chunk for an arm that stands until then continues nothing.
-            delay_s=0.0 if begins_s > observation.stamp_s else delay_s,
+            committed_s=self._committed_s(delay_s, begins_s > observation.stamp_s, turned),
         )
         try:
             outcome = self._planner.plan(query, watch)
@@ -166,6 +165,13 @@ class Pilot:
         if outcome.selection.chosen is not None:
             self._plan = outcome.plan(begins_s, anchor, space.step_s)
         return outcome
+
+    def _committed_s(self, delay_s: float, rests: bool, turned: bool) -> float:
+        """How much of the executed chunk the next one must begin with, s."""
+        if rests:
+            return 0.0  # a chunk for an arm that stands until then continues nothing
+        kept_s = 0.0 if turned else self._settings.splice.commit_steps * self._policy.action_space.step_s
+        return max(delay_s, kept_s)
 
     def _objective(self, observation: Observation, anchor: Tensor) -> Objective | None:
         """The current stage's wish; None when these settings never look at a reward."""

@@ -115,12 +115,12 @@ class Planner:
         return Apart(inner, diversity.strength, bounds)
 
     def _splice(self, query: Query) -> Splice | None:
-        """The beginning of the chunk that the arm will still be following; None when there is no delay."""
-        if query.plan is None or query.delay_s <= 0.0:
+        """The beginning of the chunk that still holds; None when nothing does."""
+        if query.plan is None or query.committed_s <= 0.0:
             return None
         space = self._action_space
         ahead = self._ahead(query, query.plan)
-        frozen = min(math.ceil(query.delay_s / space.step_s - 1e-6), ahead)
+        frozen = min(math.ceil(query.committed_s / space.step_s - 1e-6), ahead)
         # After a change of goal the old chunk is followed as long as it must be, and no longer agreed with.
         blend = 0 if query.turned else self._settings.splice.blend_steps
         tcp, width = query.plan.shifted(query.stamp_s - query.plan.stamp_s)

@@ -12,6 +12,7 @@ from vls_steering.steering.settings import (
     MutationSettings,
     ResampleSettings,
     SelectSettings,
+    SpliceSettings,
     StallSettings,
     StartSettings,
     SteeringSettings,
@@ -21,6 +22,7 @@ from vls_steering.steering.settings import (
 _UNGUIDED = GuideSettings(mode="off")
 _COLD = StartSettings(mode="cold", scouts=0)
 _ONE_LINEAGE = StartSettings(scouts=0)
+_UNCOMMITTED = SpliceSettings(commit_steps=0)
 _NEVER_STALLED = StallSettings(after_s=60.0)
 _PAPERS_STRENGTH = StrengthSettings(maximum=80.0, slope=25.0, midpoint=0.75, floor=0.0)
 
@@ -33,6 +35,7 @@ def _published(particles: int = 10, cold_steps: int = 20, **parts: Any) -> Steer
         eta=1.0,
         recovery_ticks=0,
         start=_COLD,
+        splice=_UNCOMMITTED,
         stall=_NEVER_STALLED,
         **parts,
     )
@@ -46,15 +49,15 @@ def _gradient_method(**knobs: Any) -> SteeringSettings:
 PRESETS = MappingProxyType(
     {
         # The policy alone, as papers run it: a fresh draw on every tick.
-        "base": SteeringSettings(particles=1, guide=_UNGUIDED, start=_COLD),
+        "base": SteeringSettings(particles=1, guide=_UNGUIDED, start=_COLD, splice=_UNCOMMITTED),
         # The policy alone, warm: one lineage keeps to the mode it once fell into, dead ends included.
-        "base_warm": SteeringSettings(particles=1, guide=_UNGUIDED, start=_ONE_LINEAGE),
+        "base_warm": SteeringSettings(particles=1, guide=_UNGUIDED, start=_ONE_LINEAGE, splice=_UNCOMMITTED),
         # The reward only chooses.
-        "best_of_k": SteeringSettings(particles=16, guide=_UNGUIDED, start=_COLD),
+        "best_of_k": SteeringSettings(particles=16, guide=_UNGUIDED, start=_COLD, splice=_UNCOMMITTED),
         # The reward only bends.
         "gradient_only": SteeringSettings(particles=1, start=_ONE_LINEAGE),
         "ours": SteeringSettings(),
-        # What warm starts save: the same, every tick from noise, in 1 + 3 times the steps.
+        # What warm starts save: the same, every tick from noise, in the steps that takes.
         "ours_cold": SteeringSettings(start=_COLD, warm_steps=16, cold_steps=16),
         # VLS as the paper means it (arXiv 2602.03973): particles kept apart by a kernel while it is open where they
         # will end, then the gradient on the clean estimate with repeated visits to each level (its MCMC steps),
@@ -117,6 +120,7 @@ PRESETS = MappingProxyType(
             recovery_ticks=0,
             guide=_UNGUIDED,
             start=StartSettings(scouts=0, jump_raise=100.0, jump_cold=100.0),
+            splice=_UNCOMMITTED,
             stall=_NEVER_STALLED,
         ),
     }

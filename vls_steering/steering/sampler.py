@@ -37,7 +37,7 @@ class Query:
     course: Course
     noise: TickNoise
     deadline: Deadline
-    delay_s: float = 0.0  # how long the arm will still follow the last plan
+    committed_s: float = 0.0  # how long the last plan still holds, whatever this tick finds
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class GuideSettings(Settings):
     n_recur: int = Field(1, ge=1, le=32, description="visits to each guided level: denoise, re-noise, denoise again")
     clip_sigma: float = Field(1.0, ge=0.0, le=10.0, description="largest shift of one step, in sigma, normalised units")
     trust_m: float = Field(0.4, ge=0.0, le=1.0, description="largest shift of one step against the unguided one, m")
-    stop_late: float = Field(0.3, ge=0.0, le=1.0, description="last share of the steps left unguided: on the manifold")
+    stop_late: float = Field(0.34, ge=0.0, le=1.0, description="last share of the steps left unguided: on the manifold")
     damping: Literal["curvature", "none"] = Field(
         "curvature", description="shorten the shift by the reward's curvature along it, so that it cannot overshoot"
     )
@@ -167,6 +167,13 @@ class StallSettings(Settings):
 class SpliceSettings(Settings):
     """How a chunk joins the one that is executed while it is computed (real-time chunking)."""
 
+    commit_steps: int = Field(
+        1,
+        ge=0,
+        le=64,
+        description="steps of the executed chunk that are kept even without a delay, unless the goal has changed; "
+        "with 0 every tick may put off what the last one was about to do, and a hand hovers over what it should grasp",
+    )
     blend_steps: int = Field(
         4, ge=0, le=64, description="steps after the frozen ones over which the committed chunk's weight falls to 0"
     )
@@ -175,9 +182,9 @@ class SpliceSettings(Settings):
 class SteeringSettings(Settings):
     """One sampler: start -> (denoise -> guide -> step -> resample)* -> select."""
 
-    particles: int = Field(12, ge=1, le=1024, description="candidate chunks per tick, K")
+    particles: int = Field(8, ge=1, le=1024, description="candidate chunks per tick, K")
     k_cap: int = Field(1024, ge=1, le=1024, description="largest K that was found to help; more are not drawn")
-    warm_steps: int = Field(4, ge=1, le=100, description="denoising steps of a warm tick")
+    warm_steps: int = Field(3, ge=1, le=100, description="denoising steps of a warm tick")
     cold_steps: int = Field(8, ge=1, le=100, description="denoising steps of a cold tick")
     recovery_ticks: int = Field(
         2, ge=0, le=50, description="ticks with the cold number of steps after a reset, stage change, stall or hold"
