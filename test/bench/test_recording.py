@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,14 @@ from vls_steering.core.errors import ShapeError
 
 
 def test_a_recording_survives_the_file(tmp_path: Path) -> None:
-    recording = lifting()
+    recording = replace(lifting(), camera_to_set_point_ms=np.array([150.0, 160.5]))
     recording.save(tmp_path / "run.npz")
     back = Recording.load(tmp_path / "run.npz")
     assert back.facts == recording.facts
     assert back.executor == recording.executor
     np.testing.assert_array_equal(back.states, recording.states)
     np.testing.assert_array_equal(back.set_points, recording.set_points)
+    np.testing.assert_array_equal(back.camera_to_set_point_ms, [150.0, 160.5])
     for was, now in zip(recording.ticks, back.ticks, strict=True):
         np.testing.assert_array_equal(was.candidates, now.candidates)
         np.testing.assert_array_equal(was.scores, now.scores)
@@ -43,6 +45,14 @@ def test_nothing_recorded_is_a_recording_too(tmp_path: Path) -> None:
     assert back.duration_s == 0.0
     assert back.ticks == ()
     assert back.facts.layout == FREE
+
+
+def test_a_recording_from_before_pictures_had_an_age_is_read(tmp_path: Path) -> None:
+    lifting().save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz") as stored:
+        older = {name: stored[name] for name in stored if name != "camera_to_set_point_ms"}
+    np.savez(tmp_path / "older.npz", **older)
+    assert Recording.load(tmp_path / "older.npz").camera_to_set_point_ms.shape == (0,)
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

@@ -85,6 +85,14 @@ def test_holds_do_not_count_as_ticks_of_the_sampler(numbers: dict) -> None:
     assert numbers["tick_ms"]["p50"] == pytest.approx(20 + np.median(range(len(lifting().ticks))), abs=2.0)
 
 
+def test_how_old_pictures_were_is_told_where_it_is_known(numbers: dict) -> None:
+    assert numbers["camera_to_set_point_ms"] == {"p50": None, "p95": None, "p99": None}
+    aged = demo_run(replace(lifting(), camera_to_set_point_ms=np.arange(101.0)))
+    assert summary(aged)["camera_to_set_point_ms"] == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+    assert "camera to set-point" in report_page(aged)
+    assert "camera to set-point" not in report_page(demo_run())
+
+
 class Outside(HTMLParser):
     """Collects what a page would load from elsewhere, and checks that every tag is closed."""
 

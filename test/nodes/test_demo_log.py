@@ -15,7 +15,7 @@ from rclpy.serialization import serialize_message
 
 from vls_steering.bench.recording import RunFacts
 from vls_steering.core.types import Keypoint, Keypoints
-from vls_steering.msg import RewardProgram, SafetyStatus, SteeringStatus
+from vls_steering.msg import ActionChunk, RewardProgram, SafetyStatus, SetPoint, SteeringStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import header, keypoints_message
 from vls_steering.nodes.demo_log import candidates_of, program_of, recording_of
@@ -37,8 +37,8 @@ RESULT = SimpleNamespace(
 )
 
 
-def entry(topic: topics.Topic, message: object) -> Entry:
-    return Entry(topic, 1_000_000_000, serialize_message(message))
+def entry(topic: topics.Topic, message: object, received_s: float = 1.0) -> Entry:
+    return Entry(topic, round(1e9 * received_s), serialize_message(message))
 
 
 def a_log() -> list[Entry]:
@@ -81,6 +81,20 @@ def test_the_recording_begins_with_the_program() -> None:
     (tick,) = recording.ticks
     assert (tick.stage_name, tick.numbers["tick_ms"], tick.chosen, len(tick.candidates)) == ("reach", 31.0, 1, 4)
     assert recording.keypoints[0].names == ("red cube",)
+
+
+def test_set_points_since_the_program_know_the_age_of_their_picture() -> None:
+    tracking = SafetyStatus(header=header(1.95), state=SafetyStatus.STATE_TRACKING, chunk_age_s=0.05)
+    log = [
+        entry(topics.KEYPOINTS, keypoints_message(Keypoints(1.8))),
+        entry(topics.ACTION_CHUNK, ActionChunk(header=header(1.9)), 1.1),
+        entry(topics.STEERING_STATUS, SteeringStatus(header=header(1.9), tick_ms=31.0), 1.1),
+        entry(topics.SAFETY_STATUS, tracking, 1.15),
+        entry(topics.SET_POINT, SetPoint(header=header(1.96)), 1.16),
+        entry(topics.REWARD_PROGRAM, RewardProgram(header=header(2.0), document="{}", sha256=SHA), 1.2),
+        entry(topics.SET_POINT, SetPoint(header=header(2.01)), 1.21),
+    ]
+    np.testing.assert_allclose(recording_of(log, FACTS).camera_to_set_point_ms, [210.0])
 
 
 def test_a_log_without_a_program_is_an_empty_run() -> None:

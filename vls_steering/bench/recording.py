@@ -86,6 +86,8 @@ class Recording:
     executor: tuple[ExecutorTrace, ...] = ()
     keypoints: tuple[Keypoints, ...] = ()
     set_points: FloatArray = field(default_factory=lambda: np.zeros((0, 16)), repr=False)  # stamp, 7 q, 7 qd, width
+    # (N,) ms from the picture to what it made the arm do, on the graph's clock; only real nodes have them.
+    camera_to_set_point_ms: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
 
     @property
     def duration_s(self) -> float:
@@ -108,6 +110,7 @@ class Recording:
             state_stamps_s=self.state_stamps_s,
             states=self.states,
             set_points=self.set_points,
+            camera_to_set_point_ms=self.camera_to_set_point_ms,
             counts=np.array([len(tick.candidates) for tick in ticks], dtype=int),
             candidates=_joined([tick.candidates for tick in ticks if len(tick.candidates)], (0, horizon, 3)),
             scores=_joined([tick.scores for tick in ticks], (0,)),
@@ -136,6 +139,8 @@ class Recording:
                 executor=tuple(ExecutorTrace(**entry) for entry in document["executor"]),
                 keypoints=tuple(_keypoints_of(entry) for entry in document["keypoints"]),
                 set_points=stored["set_points"],
+                # Recordings from before it was measured lack it.
+                camera_to_set_point_ms=stored.get("camera_to_set_point_ms", np.zeros(0)),
             )
 
 
@@ -148,6 +153,7 @@ class Recorder:
     executor: list[ExecutorTrace] = field(default_factory=list)
     keypoints: list[Keypoints] = field(default_factory=list)
     set_points: list[FloatArray] = field(default_factory=list)
+    camera_to_set_point_ms: list[float] = field(default_factory=list)
 
     def finish(self, facts: RunFacts) -> Recording:
         """Everything collected so far; the stamp of a state is its first entry (mjSTATE_INTEGRATION)."""
@@ -161,6 +167,7 @@ class Recorder:
             executor=tuple(self.executor),
             keypoints=tuple(self.keypoints),
             set_points=set_points,
+            camera_to_set_point_ms=np.array(self.camera_to_set_point_ms),
         )
 
     def watcher(self) -> Callable[[TickView], None]:

@@ -216,12 +216,13 @@ def _stages(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _latency(recording: Recording) -> str:
-    rows = []
-    for name in SECTIONS:
-        values = section(recording, name)
-        if values.size:
-            shown = [f"{np.percentile(values, percent):.1f}" for percent in (50, 95, 99)]
-            rows.append(("whole tick" if name == "tick" else name, *shown))
+    parts = {"whole tick" if name == "tick" else name: section(recording, name) for name in SECTIONS}
+    parts["camera to set-point, world's time"] = recording.camera_to_set_point_ms
+    rows = [
+        (name, *(f"{np.percentile(values, percent):.1f}" for percent in (50, 95, 99)))
+        for name, values in parts.items()
+        if values.size
+    ]
     return _table(("ms", "p50", "p95", "p99"), rows, numeric_from=1)
 
 

@@ -70,6 +70,7 @@ def summary(run: DemoRun) -> dict[str, Any]:
         "simulated_s": round(run.recording.duration_s, 2),
         "real_time_factor": round(run.recording.duration_s / run.wall_s, 3) if run.wall_s > 0 else None,
         "least_clearance_m": _least(run.measures.clearance_m),
+        "camera_to_set_point_ms": percentiles(run.recording.camera_to_set_point_ms),
         "latency_ms": {name: percentiles(section(run.recording, name)) for name in SECTIONS},
         "base_contrast": None if run.contrast is None else asdict(run.contrast),
         "machine": dict(run.machine),

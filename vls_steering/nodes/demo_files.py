@@ -165,6 +165,10 @@ def _say(run: DemoRun, folder: Path, display: Display) -> None:
     governor = numbers["governor"]
     display.note(f"tick p50 {tick['p50']} ms, p95 {tick['p95']} ms; governor passed {governor['passed']}, "
                  f"scaled {governor['scaled']}, rejected {governor['rejected']}")  # fmt: skip
+    if run.recording.camera_to_set_point_ms.size:
+        age, factor = numbers["camera_to_set_point_ms"], numbers["real_time_factor"]
+        display.note(f"camera to set-point p50 {age['p50']} ms, p95 {age['p95']} ms of the world's time, "
+                     f"which ran at {factor} of real time")  # fmt: skip
     if numbers["least_clearance_m"] is not None:
         display.note(f"closest to the obstacle: {100 * numbers['least_clearance_m']:.1f} cm")
     for name in ("report.html", "video.mp4", "report.json", "log.mcap"):

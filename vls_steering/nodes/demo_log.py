@@ -14,6 +14,7 @@ from vls_steering.core.arrays import FloatArray
 from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import keypoints_of, set_point_of, stamp_seconds
 from vls_steering.nodes.markers import CHOSEN, RULED_OUT
+from vls_steering.nodes.picture_age import camera_to_set_point_ms
 from vls_steering.nodes.topic_log import Entry
 from vls_steering.safety.reasons import ReasonCode
 
@@ -72,6 +73,7 @@ def recording_of(entries: Sequence[Entry], facts: RunFacts) -> Recording:
         for message in _messages(entries, topics.SET_POINT)
         if stamp_seconds(message.header.stamp) >= program.since_s
     ]
+    recorder.camera_to_set_point_ms += camera_to_set_point_ms(entries, program.since_s).tolist()
     recorder.keypoints += [keypoints_of(message) for message in _messages(entries, topics.KEYPOINTS)]
     recorder.executor += [
         _executor_trace(message)

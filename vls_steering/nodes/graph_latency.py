@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import json
 import time
@@ -21,6 +20,7 @@ from vls_steering.bench.latency import INSTRUCTION, SCENE, check_writable
 from vls_steering.bench.latency_graph import GraphTick, graph_summary
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.score import goal_of
+from vls_steering.bench.summary import percentiles
 from vls_steering.core.config import load_yaml
 from vls_steering.core.errors import ExitCode, VlsError
 from vls_steering.nodes import topics
@@ -28,6 +28,7 @@ from vls_steering.nodes.conversions import stamp_seconds
 from vls_steering.nodes.demo import isolate, terminated_like_interrupted
 from vls_steering.nodes.demo_options import DemoOptions, write_parameters
 from vls_steering.nodes.demo_task import run_tasks
+from vls_steering.nodes.picture_age import Pictures, camera_to_set_point_ms
 from vls_steering.nodes.topic_log import Entry
 from vls_steering.policies import load_policy
 
@@ -96,6 +97,7 @@ def run_graph_latency(options: GraphLatencyOptions) -> ExitCode:
         "version": __version__,
         "machine": describe_machine(),
         **graph_summary(ticks, set_point_times_s(end.entries), parameters["tick_period_s"]),
+        "camera_to_set_point_ms": percentiles(camera_to_set_point_ms(end.entries)),
     }
     options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     _print(report)
@@ -114,19 +116,14 @@ def instructions(seconds: float) -> Iterator[str]:
 def steered_ticks(entries: Sequence[Entry]) -> list[GraphTick]:
     """The ticks in which the sampler ran for a program, in order of arrival."""
     found = []
-    pictures = [
-        (entry.received_ns, stamp_seconds(entry.message().header.stamp))
-        for entry in entries
-        if entry.topic is topics.KEYPOINTS
-    ]
+    pictures = Pictures.of(entries)
     for entry in entries:
         if entry.topic is not topics.STEERING_STATUS:
             continue
         status = entry.message()
-        began_ns = entry.received_ns - int(1e6 * status.tick_ms)
-        newest = bisect.bisect(pictures, began_ns, key=lambda picture: picture[0]) - 1
-        if status.program_sha256 and status.nfe and newest >= 0:
-            found.append(_tick(entry.received_ns * 1e-9, status, pictures[newest][1]))
+        picture_s = pictures.planned_from(status, entry.received_ns)
+        if status.program_sha256 and status.nfe and picture_s is not None:
+            found.append(_tick(entry.received_ns * 1e-9, status, picture_s))
     return found
 
 
