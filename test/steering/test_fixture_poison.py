@@ -97,7 +97,8 @@ def test_a_safety_term_that_breaks_on_a_chunk_rules_it_out() -> None:
             return super().safety(rollout, scene)
 
     policy = fan(1.0, 1.0, 1.0)
-    found = begun(policy, settings("off"), Fragile(mode_goal(policy, 0)), seed=5).tick(observe(0.0))
+    many = settings("off").model_copy(update={"particles": 24})  # a third of them go left, give or take
+    found = begun(policy, many, Fragile(mode_goal(policy, 0)), seed=5).tick(observe(0.0))
     left = found.candidates[:, -1, 1] < -0.06
     assert left.any()
     assert np.array_equal(np.isneginf(found.scores), left)

@@ -49,11 +49,13 @@ def _gradient_method(**knobs: Any) -> SteeringSettings:
 PRESETS = MappingProxyType(
     {
         # The policy alone, as papers run it: a fresh draw on every tick.
-        "base": SteeringSettings(particles=1, guide=_UNGUIDED, start=_COLD, splice=_UNCOMMITTED),
+        "base": SteeringSettings(particles=1, cold_steps=8, guide=_UNGUIDED, start=_COLD, splice=_UNCOMMITTED),
         # The policy alone, warm: one lineage keeps to the mode it once fell into, dead ends included.
-        "base_warm": SteeringSettings(particles=1, guide=_UNGUIDED, start=_ONE_LINEAGE, splice=_UNCOMMITTED),
+        "base_warm": SteeringSettings(
+            particles=1, warm_steps=4, cold_steps=8, guide=_UNGUIDED, start=_ONE_LINEAGE, splice=_UNCOMMITTED
+        ),
         # The reward only chooses.
-        "best_of_k": SteeringSettings(particles=16, guide=_UNGUIDED, start=_COLD, splice=_UNCOMMITTED),
+        "best_of_k": SteeringSettings(particles=16, cold_steps=8, guide=_UNGUIDED, start=_COLD, splice=_UNCOMMITTED),
         # The reward only bends.
         "gradient_only": SteeringSettings(particles=1, start=_ONE_LINEAGE),
         "ours": SteeringSettings(),

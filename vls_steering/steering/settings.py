@@ -185,7 +185,7 @@ class SteeringSettings(Settings):
     particles: int = Field(8, ge=1, le=1024, description="candidate chunks per tick, K")
     k_cap: int = Field(1024, ge=1, le=1024, description="largest K that was found to help; more are not drawn")
     warm_steps: int = Field(3, ge=1, le=100, description="denoising steps of a warm tick")
-    cold_steps: int = Field(8, ge=1, le=100, description="denoising steps of a cold tick")
+    cold_steps: int = Field(6, ge=1, le=100, description="denoising steps of a cold tick")
     recovery_ticks: int = Field(
         2, ge=0, le=50, description="ticks with the cold number of steps after a reset, stage change, stall or hold"
     )
