@@ -146,7 +146,9 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Latencies only: few observations and sweep points, under a minute.")
     ] = False,
-    seconds: Annotated[float, typer.Option(min=0.0, help="control only: of each load; 0: a minute.")] = 0.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.0, help="control only: beside the load, and alone a minute at most; 0: a minute.")
+    ] = 0.0,
     large: Annotated[bool, typer.Option("--large", help="latency only: a network of 66 M parameters, too.")] = False,
     scenes: Annotated[int, typer.Option(min=1, help="perception only: scenes at rest.")] = 200,
     sequences: Annotated[int, typer.Option(min=1, help="perception only: sequences of motion.")] = 50,

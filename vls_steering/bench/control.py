@@ -1,4 +1,4 @@
-"""Quantiles of what the control loop's bench measured; the long tail is what matters to an arm."""
+"""Quantiles and histograms of what the control loop's bench measured; the long tail is what matters to an arm."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ def quantile_rows(name: str, unit: str, load: str, values: Sequence[float]) -> l
         for label, share in QUANTILES.items()
     ]
     return [*rows, {"metric": f"{name}_n", "value": len(values), "unit": "1", "load": load}]
+
+
+def histogram(name: str, unit: str, load: str, values: Sequence[float], bin_width: float) -> dict[str, Any]:
+    """How many values lie in each bin that is not empty: `bins` are pairs of lower edge and count, ascending."""
+    numbers, counts = np.unique(np.floor(np.asarray(values) / bin_width), return_counts=True)
+    bins = [[round(float(number) * bin_width, 6), int(count)] for number, count in zip(numbers, counts, strict=True)]
+    return {"metric": name, "unit": unit, "load": load, "bin_width": bin_width, "bins": bins}
 
 
 def lag_s(sent: FloatArray, measured: FloatArray, longest_s: float = 0.3, step_s: float = 0.002) -> float:

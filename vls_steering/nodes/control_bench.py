@@ -22,7 +22,7 @@ from rich.console import Console
 from sensor_msgs.msg import JointState
 
 from vls_steering import __version__
-from vls_steering.bench.control import lag_s, quantile_rows
+from vls_steering.bench.control import histogram, lag_s, quantile_rows
 from vls_steering.bench.latency import check_writable
 from vls_steering.bench.machine import describe_machine
 from vls_steering.core.errors import ExitCode, VlsError
@@ -34,18 +34,31 @@ from vls_steering.nodes.demo import isolate, terminated_like_interrupted
 from vls_steering.nodes.fault_cases import TRACKING
 from vls_steering.safety import ReasonCode
 
-# A status for every set-point.
-PARAMETERS = ("robot:=protocol", "keypoints_timeout_s:=0.0", "camera_timeout_s:=0.0", "status_hz:=100.0")
+# Twice the control rate: a status for every set-point, be its period a little short.
+PARAMETERS = ("robot:=protocol", "keypoints_timeout_s:=0.0", "camera_timeout_s:=0.0", "status_hz:=200.0")
 SETTLE_S = 2.0
+TRACKS_WITHIN_S = 30.0
+LONGEST_ALONE_S = 60.0  # the tail that a long run is for comes from the load
 LAG_SPAN_S = 30.0
+PERIOD_BIN_MS, AGE_BIN_MS = 0.25, 1.0
+PERIOD, AGE = "set_point_period", "chunk_to_set_point_age"
 
 
 @dataclass(frozen=True)
 class ControlOptions:
-    """`seconds` of tracking for each load."""
+    """`seconds` of tracking beside the load; alone as many, but a minute at most."""
 
     out: Path
     seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Load:
+    """What else the processor does, and for how long that is watched."""
+
+    name: str
+    seconds: float
+    processes: int  # that never rest
 
 
 @dataclass
@@ -56,90 +69,141 @@ class Trace:
     measured: list[list[float]] = field(default_factory=list)
     periods_ms: list[float] = field(default_factory=list)
     misses: list[int] = field(default_factory=list)  # the executor's own count
-    chunk_ages_s: list[float] = field(default_factory=list)
-    stops: list[str] = field(default_factory=list)
+    chunk_ages_ms: list[float] = field(default_factory=list)
+    bands: list[tuple[int, int, int]] = field(default_factory=list)  # chunks passed, scaled, rejected; its own counts
+    stops: list[tuple[ReasonCode, str]] = field(default_factory=list)
 
 
 def run_control_bench(options: ControlOptions) -> ExitCode:
     """Write the report to `options.out`; SAFETY_STOP when the arm stopped although every chunk was valid."""
     check_writable(options.out)
-    console, rows, stopped = Console(stderr=True), list[dict[str, Any]](), False
+    console, loads = Console(stderr=True), loads_of(options.seconds)
+    rows, histograms, stopped = list[dict[str, Any]](), list[dict[str, Any]](), False
     with tempfile.TemporaryDirectory(prefix="vls-control-") as folder, terminated_like_interrupted():
         isolate(Path(folder))
         with ArmRig(Path(folder), PARAMETERS, ARM_NODES) as rig:
             answer = rig.arm()
             if not answer.success:
                 raise VlsError(f"the executor cannot be armed: {answer.message}")
-            for load, competing in (("alone", 0), ("busy", os.cpu_count() or 1)):
-                rig.until(lambda: rig.is_in(TRACKING), 30.0, "tracking")
-                with _competing(competing):
+            for load in loads:
+                _await_tracking(rig)
+                with _competing(load.processes):
                     rig.spin(SETTLE_S)
-                    trace = _listen(rig, options.seconds)
-                found = _rows(trace, load)
+                    trace = _listen(rig, load.seconds)
+                found = rows_of(trace, load.name)
                 rows += found
+                histograms += histograms_of(trace, load.name)
                 stopped = stopped or bool(trace.stops)
                 for row in found:
-                    console.print(f"{load:<6} {row['metric']:<27} {row['value']} {row['unit']}")
+                    console.print(f"{load.name:<6} {row['metric']:<36} {row['value']} {row['unit']}")
     report = {
         "bench": "control",
-        "config": {"seconds": options.seconds, "chunk_hz": 20, "enforcement": "communication and motion limits"},
+        "config": {
+            "seconds": {load.name: load.seconds for load in loads},
+            "competing_processes": {load.name: load.processes for load in loads},
+            "chunk_hz": 20,
+            "enforcement": "communication and motion limits",
+        },
         "version": __version__,
         "machine": describe_machine(),
         "rows": rows,
+        "histograms": histograms,
     }
     options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return ExitCode.SAFETY_STOP if stopped else ExitCode.SUCCESS
 
 
-def _listen(rig: ArmRig, seconds: float) -> Trace:
-    trace = Trace()
-    last_state = TRACKING
+def loads_of(seconds: float) -> tuple[Load, ...]:
+    """Nothing beside the arm, then a busy process on every core."""
+    return Load("alone", min(LONGEST_ALONE_S, seconds), 0), Load("busy", seconds, os.cpu_count() or 1)
 
-    def sent(message: SetPoint) -> None:
-        trace.sent.append([stamp_seconds(message.header.stamp), *message.joint_positions])
 
-    def measured(message: JointState) -> None:
-        trace.measured.append([stamp_seconds(message.header.stamp), *message.position[:7]])
+def _await_tracking(rig: ArmRig) -> None:
+    try:
+        rig.until(lambda: rig.is_in(TRACKING), TRACKS_WITHIN_S, "tracking")
+    except TimeoutError as error:
+        raise VlsError(f"the arm does not follow: {error}", "See the logs of the nodes") from error
 
-    def status(message: SafetyStatus) -> None:
-        nonlocal last_state
+
+class Listener:
+    """Notes what the executor sends and tells."""
+
+    def __init__(self) -> None:
+        self.trace = Trace()
+        self._last: SafetyStatus | None = None
+
+    def sent(self, message: SetPoint) -> None:
+        self.trace.sent.append([stamp_seconds(message.header.stamp), *message.joint_positions])
+
+    def measured(self, message: JointState) -> None:
+        self.trace.measured.append([stamp_seconds(message.header.stamp), *message.position[:7]])
+
+    def status(self, message: SafetyStatus) -> None:
+        trace, last, self._last = self.trace, self._last, message
         trace.misses.append(message.deadline_misses)
+        trace.bands.append((message.chunks_passed, message.chunks_scaled, message.chunks_rejected))
+        tracked = last is None or last.state == TRACKING
         if message.state == TRACKING:
             trace.periods_ms.append(message.period_ms)
-            trace.chunk_ages_s.append(message.chunk_age_s)
-        elif last_state == TRACKING:
-            trace.stops.append(f"{ReasonCode(message.reason_code).name}: {message.reason}")
-        last_state = message.state
+            if last is not None and tracked:
+                trace.chunk_ages_ms.append(_chunk_age_ms(last, message))
+        elif tracked:
+            trace.stops.append((ReasonCode(message.reason_code), message.reason))
 
-    rig.on_set_point = sent
+
+def _listen(rig: ArmRig, seconds: float) -> Trace:
+    listener = Listener()
+    rig.on_set_point = listener.sent
+    joints, status = topics.JOINT_STATES, topics.SAFETY_STATUS
     subscriptions = [
-        rig.node.create_subscription(JointState, topics.JOINT_STATES.name, measured, topics.JOINT_STATES.quality),
-        rig.node.create_subscription(SafetyStatus, topics.SAFETY_STATUS.name, status, 50),
+        rig.node.create_subscription(JointState, joints.name, listener.measured, joints.quality),
+        rig.node.create_subscription(SafetyStatus, status.name, listener.status, 50),
     ]
     rig.spin(seconds)
     rig.on_set_point = lambda _message: None
     for subscription in subscriptions:
         rig.node.destroy_subscription(subscription)
-    return trace
+    return listener.trace
 
 
-def _rows(trace: Trace, load: str) -> list[dict[str, Any]]:
+def _chunk_age_ms(before: SafetyStatus, now: SafetyStatus) -> float:
+    """Of the set-point of `now`, which followed the chunk of `before`: a new one is taken after it was sent."""
+    since_s = stamp_seconds(now.header.stamp) - stamp_seconds(before.header.stamp)
+    return 1e3 * float(before.chunk_age_s + since_s)
+
+
+def rows_of(trace: Trace, load: str) -> list[dict[str, Any]]:
+    """Every number of one load; raises VlsError when too little was heard."""
     sent, measured = np.array(trace.sent), np.array(trace.measured)
     if len(sent) < 2 or len(measured) < 2:
         raise VlsError("no set-points were heard", "See the logs of the nodes")
+    lost = "communication_constraints_violation"
+    passed, scaled, rejected = (after - before for before, after in zip(trace.bands[0], trace.bands[-1], strict=True))
     recent = [rows[rows[:, 0] > sent[-1, 0] - LAG_SPAN_S] for rows in (sent, measured)]
     single = [
         ("tracking_lag", round(1e3 * lag_s(*recent), 1), "ms"),
         ("periods_over_15_ms", trace.misses[-1] - trace.misses[0], "1"),
+        ("chunks_passed", passed, "1"),
+        ("chunks_scaled", scaled, "1"),
+        ("chunks_rejected", rejected, "1"),
         ("stops", len(trace.stops), "1"),
+        ("aborts", sum(code is ReasonCode.ROBOT_FAULT for code, _ in trace.stops), "1"),
+        (f"{lost}s", sum(lost in text for _, text in trace.stops), "1"),
+        *(("stop_reason", f"{code.name}: {text}", "") for code, text in trace.stops),
     ]
-    rows = [
-        *quantile_rows("set_point_period", "ms", load, trace.periods_ms),
-        *quantile_rows("chunk_to_set_point_age", "ms", load, [1e3 * age for age in trace.chunk_ages_s]),
+    return [
+        *quantile_rows(PERIOD, "ms", load, trace.periods_ms),
+        *quantile_rows(AGE, "ms", load, trace.chunk_ages_ms),
+        *({"metric": name, "value": value, "unit": unit, "load": load} for name, value, unit in single),
     ]
-    rows += [{"metric": name, "value": value, "unit": unit, "load": load} for name, value, unit in single]
-    rows += [{"metric": "stop_reason", "value": text, "unit": "", "load": load} for text in trace.stops]
-    return rows
+
+
+def histograms_of(trace: Trace, load: str) -> list[dict[str, Any]]:
+    """The same values whose quantiles are in the rows."""
+    return [
+        histogram(PERIOD, "ms", load, trace.periods_ms, PERIOD_BIN_MS),
+        histogram(AGE, "ms", load, trace.chunk_ages_ms, AGE_BIN_MS),
+    ]
 
 
 @contextmanager

@@ -64,7 +64,9 @@ SILENT = (ExecutorState.UNARMED, ExecutorState.RECOVERING)
 class ExecutorNodeSettings(BackEndSettings):
     robot: Literal["sim", "protocol", "libfranka", "ros2_control"] = Field("sim", description="robot back end")
     auto_arm: bool = Field(False, description="arm at activation without being asked: simulation only")
-    status_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of executor/status; a change is told at once")
+    status_hz: float = Field(
+        20.0, ge=1.0, le=1000.0, description="rate of executor/status, once a period at most; a change is told at once"
+    )
     clock_patience_s: float = Field(
         5.0, ge=0.1, le=60.0, description="wall time that /clock may stand still before a moving arm is stopped"
     )

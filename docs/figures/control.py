@@ -1,0 +1,126 @@
+"""docs/results/control.json and faults.json -> docs/control.md and docs/images/control.png."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+
+from vls_steering.bench.faults import FaultRow, fault_table
+
+mpl.use("Agg")
+
+DOCS = Path(__file__).resolve().parent.parent
+CONTROL, FAULTS = DOCS / "results" / "control.json", DOCS / "results" / "faults.json"
+PICTURE = DOCS / "images" / "control.png"
+COLOURS = {"alone": "#1f5fa8", "busy": "#d97706"}
+TITLES = {
+    "set_point_period": "Period of the set-points",
+    "chunk_to_set_point_age": "Age of the chunk that a set-point follows",
+}
+INTRODUCTION = """# The arm under load and under faults
+
+Made by `make docs` from `docs/results/control.json` and `docs/results/faults.json`. The arm is the simulated FR3 behind
+libfranka's protocol, which enforces the communication and motion limits of the real one; no figure here is of hardware.
+"""
+CONTROL_TEXT = """Random valid chunks at 20 Hz from a process of their own, nothing beside them (`alone`) and then a
+process that never rests on every core (`busy`). Periods are the executor's own measure. The chunk's age counts from the
+observation that it was planned from to the set-point that follows it. The lag is the delay that explains best how the
+arm follows. An abort is a stop by the arm itself.
+"""
+FAULTS_TEXT = """Each fault is brought about while the arm moves. It must end in the stated state with the true reason
+within its bound, and the arm must track again after the cure.
+"""
+
+
+def main() -> None:
+    """Write the page from what there is, and the figure when the control loop was measured."""
+    blocks = [INTRODUCTION]
+    if CONTROL.is_file():
+        report = json.loads(CONTROL.read_text(encoding="utf-8"))
+        draw(report, PICTURE)
+        blocks += control(report)
+    else:
+        print(f"no {shown(CONTROL)}: `vls bench control --seconds 600 --out {shown(CONTROL)}`")
+    if FAULTS.is_file():
+        blocks += faults(json.loads(FAULTS.read_text(encoding="utf-8")))
+    (DOCS / "control.md").write_text("\n".join(blocks), encoding="utf-8")
+
+
+def control(report: dict[str, Any]) -> list[str]:
+    """What was measured, one column a load."""
+    seconds = report["config"]["seconds"]
+    loads = list(seconds)
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in report["rows"]:
+        metric = row["metric"].replace("_", " ")
+        cells = found.setdefault((metric, row["unit"]), {})
+        value = f"{row['value']:.4g}" if isinstance(row["value"], float) else str(row["value"])
+        cells[row["load"]] = f"{cells[row['load']]}; {value}" if row["load"] in cells else value
+    lines = [
+        "| | " + " | ".join(f"{load}, {seconds[load]:g} s" for load in loads) + " |",
+        "|---|" + "---|" * len(loads),
+    ]
+    for (metric, unit), cells in found.items():
+        name = f"{metric}, {unit}" if unit not in ("", "1") else metric
+        lines.append(f"| {name} | " + " | ".join(cells.get(load, "") for load in loads) + " |")
+    run = f"vls bench control --seconds {seconds['busy']:g} --out {shown(CONTROL)}"
+    picture = f"![Histograms of periods and ages](images/{PICTURE.name})\n"
+    return [heading("vls bench control", run, report), CONTROL_TEXT, picture, *lines, ""]
+
+
+def faults(report: dict[str, Any]) -> list[str]:
+    """The table of `vls bench faults`."""
+    run = f"vls bench faults{' --quick' * report['config']['quick']} --out {shown(FAULTS)}"
+    table = fault_table([FaultRow(**row) for row in report["rows"]])
+    return [heading("vls bench faults", run, report), FAULTS_TEXT, table, ""]
+
+
+def heading(title: str, run: str, report: dict[str, Any]) -> str:
+    machine = report["machine"]
+    return (
+        f"## {title}\n\n    {run}\n\n{machine['processor']}, {machine['cores']} cores, version {report['version']}.\n"
+    )
+
+
+def draw(report: dict[str, Any], target: Path) -> None:
+    """One panel a quantity; shares, so that a minute compares with ten."""
+    figure, panels = plt.subplots(1, len(TITLES), figsize=(12, 4), layout="constrained")
+    for axes, (metric, title) in zip(panels, TITLES.items(), strict=True):
+        drawn = [found for found in report["histograms"] if found["metric"] == metric]
+        for found in drawn:
+            draw_histogram(axes, found)
+        axes.set_ylim(bottom=0.5 / max(total(found) for found in drawn))  # one value shows
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_xlabel("ms")
+    panels[0].set_ylabel("share of the set-points, logarithmic")
+    panels[0].legend(fontsize=8, frameon=False)
+    target.parent.mkdir(exist_ok=True)
+    figure.savefig(target, dpi=100)
+    plt.close(figure)
+
+
+def draw_histogram(axes: Axes, found: dict[str, Any]) -> None:
+    """One load; bins without a value leave a gap."""
+    edges, counts = zip(*found["bins"], strict=True)
+    shares = [count / total(found) for count in counts]
+    axes.bar(
+        edges, shares, found["bin_width"], align="edge", color=COLOURS[found["load"]], alpha=0.6, label=found["load"]
+    )
+    axes.set_yscale("log")
+
+
+def total(found: dict[str, Any]) -> int:
+    return sum(count for _, count in found["bins"])
+
+
+def shown(path: Path) -> Path:
+    return path.relative_to(DOCS.parent)
+
+
+if __name__ == "__main__":
+    main()
