@@ -26,46 +26,65 @@ from vls_steering.safety import (
     violations,
 )
 
-RISE_M = 0.05
+RISE_M, RISE_WITHIN_M = 0.05, 0.01
+CLOSED_M, OPEN_M = 0.01, 0.07  # a hand that obeys is below and above
 MOTION_S = 2.0
-FIRST_STATE_S = 3.0
+FIRST_STATE_S, RESTS_WITHIN_S = 3.0, 5.0
 Ask = Callable[[str], bool]
 Say = Callable[[str], None]
 
 
+class Findings:
+    """Says each one, and remembers whether all were good."""
+
+    def __init__(self, say: Say) -> None:
+        self._say, self.all_good = say, True
+
+    def add(self, good: bool, text: str) -> None:
+        self._say(f"[{'ok' if good else 'no'}] {text}")
+        self.all_good = self.all_good and good
+
+    def skip(self, text: str) -> None:
+        """What was declined is not known to be good."""
+        self._say(f"[--] {text}")
+        self.all_good = False
+
+
 def run_check(host: str, ask: Ask, say: Say) -> ExitCode:
     """SUCCESS when everything was as it should be, SAFETY_STOP when something was not or was declined."""
-    robot = LibfrankaRobot(LibfrankaSettings(host=host), ArmKinematics().tcp_pose, time.monotonic)
+    settings, findings = LibfrankaSettings(host=host), Findings(say)
+    robot = LibfrankaRobot(settings, ArmKinematics().tcp_pose, time.monotonic)
     try:
         robot.start()
+        torque, force = settings.collision_torque_nm, settings.collision_force_n
+        findings.add(True, f"connection to {host}; collision thresholds set ({torque:g} Nm, {force:g} N)")
+        _walk(robot, ask, findings)
     except VlsError as error:
-        say(f"[no] connection: {error}")
-        return ExitCode.SAFETY_STOP
-    say(f"[ok] connection to {host}; collision thresholds set (40 Nm, 40 N)")
-    try:
-        return _walk(robot, ask, say)
-    except VlsError as error:
-        say(f"[no] {error}")
-        return ExitCode.SAFETY_STOP
+        findings.add(False, str(error))
     finally:
         robot.stop()
-
-
-def _walk(robot: LibfrankaRobot, ask: Ask, say: Say) -> ExitCode:
-    state = _first_state(robot)
-    for step in robot.recovery()[2:3]:
-        step.run()
-    say("[ok] mode: no user stop, not guided by hand")
-    _say_limits(state, say)
-    if not ask("Is the space around the arm clear, and the user stop in your hand?"):
-        say("[--] stopped here: nothing was moved")
+    if not findings.all_good:
         return ExitCode.SAFETY_STOP
-    if ask(f"Raise the hand by {100 * RISE_M:.0f} cm and lower it again, in {2 * MOTION_S:.0f} s?"):
-        _rise_and_return(robot, say)
-    if ask("Close the hand on nothing and open it again?"):
-        _exercise_hand(robot, say)
     say("[ok] done; next: docs/franka.md, the first day")
     return ExitCode.SUCCESS
+
+
+def _walk(robot: LibfrankaRobot, ask: Ask, findings: Findings) -> None:
+    state = _first_state(robot)
+    robot.check_mode()
+    findings.add(True, "mode: no user stop, not guided by hand")
+    _find_limits(state, findings)
+    if not ask("Is the space around the arm clear, and the user stop in your hand?"):
+        findings.skip("stopped here: nothing was moved")
+        return
+    if ask(f"Raise the hand by {100 * RISE_M:.0f} cm and lower it again, in {2 * MOTION_S:.0f} s?"):
+        _rise_and_return(robot, findings)
+    else:
+        findings.skip("the arm was not moved")
+    if ask("Close the hand on nothing and open it again?"):
+        _exercise_hand(robot, findings)
+    else:
+        findings.skip("the hand was not moved")
 
 
 def _first_state(robot: LibfrankaRobot) -> RobotState:
@@ -77,16 +96,23 @@ def _first_state(robot: LibfrankaRobot) -> RobotState:
     return state
 
 
-def _say_limits(state: RobotState, say: Say) -> None:
+def _find_limits(state: RobotState, findings: Findings) -> None:
+    settings = ExecutorSettings()
     q = state.joint_positions
     room = np.minimum(q - FR3_LIMITS.position_lower, FR3_LIMITS.position_upper - q)
     closest = int(room.argmin())
-    say(f"[ok] joints {np.round(q, 3).tolist()} rad; joint {closest + 1} is closest to a stop, {room[closest]:.2f} rad")
+    findings.add(
+        bool(room[closest] > settings.joint_margin_rad),
+        f"joints {np.round(q, 3).tolist()} rad; joint {closest + 1} is closest to a stop, {room[closest]:.2f} rad",
+    )
+    shares = [settings.velocity_fraction, settings.acceleration_fraction, settings.jerk_fraction]
+    percent = ", ".join(f"{100 * share:.0f} %" for share in shares)
+    findings.add(True, f"limits: {percent} of {FR3_LIMITS.name}'s velocity, acceleration and jerk")
     x, y, z = state.tcp_position
-    say(f"[ok] hand at x {x:.3f}, y {y:.3f}, z {z:.3f} m, open {1e3 * state.gripper_width_m:.0f} mm")
+    findings.add(True, f"hand at x {x:.3f}, y {y:.3f}, z {z:.3f} m, open {1e3 * state.gripper_width_m:.0f} mm")
 
 
-def _rise_and_return(robot: LibfrankaRobot, say: Say) -> None:
+def _rise_and_return(robot: LibfrankaRobot, findings: Findings) -> None:
     lower, upper = (-1.0, -1.0, 0.0), (1.0, 1.0, 1.2)
     settings = ExecutorSettings(
         workspace_lower_m=lower,
@@ -100,7 +126,7 @@ def _rise_and_return(robot: LibfrankaRobot, say: Say) -> None:
     clearance = clearance_check(ArmClearance(settings.self_clearance_m, settings.keep_out_clearance_m))
     executor = Executor(FR3_LIMITS, settings, kinematics, extra_path_checks=(clearance,))
     with _armed(executor, robot) as start:
-        sent, errors = [start.joint_positions], []
+        sent, errors, heights = [start.joint_positions], [], []
         position, quat = kinematics.tcp_pose(start.joint_positions)
         for height in (RISE_M, 0.0):
             chunk = _vertical(time.monotonic(), position, quat, height, executor, kinematics)
@@ -112,10 +138,16 @@ def _rise_and_return(robot: LibfrankaRobot, say: Say) -> None:
                 q = _period(executor, robot, settings.control_period_s)
                 sent.append(q)
                 measured = robot.state()
-                errors.append(float(np.abs(measured.joint_positions - q).max()) if measured is not None else np.inf)
+                if measured is not None:
+                    errors.append(float(np.abs(measured.joint_positions - q).max()))
+                    heights.append(float(measured.tcp_position[2] - start.tcp_position[2]))
         found = violations(sent, settings.control_period_s, FR3_LIMITS)
-        say(f"[{'ok' if not found else 'no'}] rose {100 * RISE_M:.0f} cm and returned; largest joint error "
-            f"{1e3 * max(errors):.1f} mrad, {len(found)} limit violations in what was sent")  # fmt: skip
+        there, back = abs(max(heights) - RISE_M) < RISE_WITHIN_M, abs(heights[-1]) < RISE_WITHIN_M
+        findings.add(
+            there and back and not found,
+            f"rose {100 * max(heights):.1f} cm and came back to {100 * heights[-1]:.1f} cm; largest joint error "
+            f"{1e3 * max(errors):.1f} mrad, {len(found)} limit violations in what was sent",
+        )
 
 
 def _vertical(
@@ -136,7 +168,7 @@ def _vertical(
     return ActionChunk(now_s, now_s + MOTION_S * share, rows, np.tile(quat, (20, 1)), np.full(20, GRIPPER_OPEN_M))
 
 
-def _exercise_hand(robot: LibfrankaRobot, say: Say) -> None:
+def _exercise_hand(robot: LibfrankaRobot, findings: Findings) -> None:
     settings = ExecutorSettings()
     executor = Executor(FR3_LIMITS, settings, ArmKinematics())
     with _armed(executor, robot):
@@ -148,25 +180,45 @@ def _exercise_hand(robot: LibfrankaRobot, say: Say) -> None:
                 robot.send(type(set_point)(now_s, set_point.joint_positions, set_point.joint_velocities, width_m))
                 _heed(robot)
                 time.sleep(settings.control_period_s)
-            state = robot.state()
-            say(f"[ok] hand open {1e3 * state.gripper_width_m:.0f} mm" if state is not None else "[no] no joint state")
+            found_m = _first_state(robot).gripper_width_m
+            obeys = found_m < CLOSED_M if width_m < GRIPPER_OPEN_M / 2 else found_m > OPEN_M
+            findings.add(obeys, f"hand told {1e3 * width_m:.0f} mm, is open {1e3 * found_m:.0f} mm")
 
 
 @contextmanager
 def _armed(executor: Executor, robot: LibfrankaRobot) -> Iterator[RobotState]:
-    state = _first_state(robot)
+    """In command from a resting arm on, and no longer than inside: a person may take any time to answer."""
+    state = _resting(executor, robot)
     robot.engage()
-    verdict = executor.arm(state, time.monotonic())
-    if not verdict.accepted:
-        raise VlsError(f"the executor refuses: {verdict.reason.name}: {verdict.text}")
     try:
-        yield state
+        verdict = executor.arm(state, time.monotonic())
+        if not verdict.accepted:
+            raise VlsError(f"the executor refuses: {verdict.reason.name}: {verdict.text}")
+        try:
+            yield state
+        finally:
+            _come_to_rest(executor, robot)
     finally:
-        executor.stop(ReasonCode.STOP_REQUESTED, time.monotonic())
-        for _ in range(100):
-            _period(executor, robot, ExecutorSettings().control_period_s)
-            if executor.status().state is not ExecutorState.STOPPING:
-                break
+        robot.disengage()
+
+
+def _come_to_rest(executor: Executor, robot: LibfrankaRobot) -> None:
+    """Within the limits, whatever the reason was."""
+    period_s = ExecutorSettings().control_period_s
+    executor.stop(ReasonCode.STOP_REQUESTED, time.monotonic())
+    while executor.status().state in (ExecutorState.TRACKING, ExecutorState.STOPPING):
+        robot.send(executor.step(time.monotonic()))
+        time.sleep(period_s)
+
+
+def _resting(executor: Executor, robot: LibfrankaRobot) -> RobotState:
+    """The first state that the executor would arm from: a compliant arm settles for a moment."""
+    give_up_s = time.monotonic() + RESTS_WITHIN_S
+    while (refusal := executor.why_not_arm(state := _first_state(robot), time.monotonic())) is not None:
+        if time.monotonic() > give_up_s:
+            raise VlsError(f"the executor refuses: {refusal.reason.name}: {refusal.text}")
+        time.sleep(0.01)
+    return state
 
 
 def _period(executor: Executor, robot: LibfrankaRobot, period_s: float) -> np.ndarray:

@@ -115,9 +115,9 @@ class LibfrankaRobot:
 
     def recovery(self) -> Sequence[RecoveryStep]:
         return (
-            RecoveryStep("end the motion", self._end_motion),
+            RecoveryStep("end the motion", self.disengage),
             RecoveryStep("connect to the control box", self._reconnect),
-            RecoveryStep("check the operating mode", self._check_mode),
+            RecoveryStep("check the operating mode", self.check_mode),
             RecoveryStep("clear the arm's errors", self._clear_errors),
             RecoveryStep("wait until the arm rests", self._await_rest),
         )
@@ -127,7 +127,7 @@ class LibfrankaRobot:
         if self._thread is not None:
             self._thread.join(timeout=2.0)
         with contextlib.suppress(VlsError):
-            self._end_motion()
+            self.disengage()
         self._release_hand()
         self._robot = None
 
@@ -173,7 +173,8 @@ class LibfrankaRobot:
             raise VlsError(f"{what} at {settings.host} did not answer within {settings.connect_timeout_s:g} s", cure)
         return found["it"]
 
-    def _end_motion(self) -> None:
+    def disengage(self) -> None:
+        """Give command back: the arm holds by itself, and silence is no fault of anybody."""
         with self._switching:
             targets, self._targets = self._targets, None
             if targets is not None:
@@ -203,7 +204,8 @@ class LibfrankaRobot:
             self._hand.close()
         self._hand = None
 
-    def _check_mode(self) -> None:
+    def check_mode(self) -> None:
+        """Raises VlsError while a person has stopped or guides the arm."""
         mode = self._read().robot_mode
         if mode == "user_stopped":
             raise VlsError("the user stop is pressed", "Make the cell safe and release it")
@@ -271,7 +273,7 @@ class LibfrankaRobot:
             self._over(targets)
         elif silence_s > self._settings.watchdog_s:
             self._objection = Objection(ReasonCode.CONTROL_STALLED, f"no set-point for {silence_s:.2f} s")
-            self._end_motion()
+            self.disengage()
         return targets.state()
 
     def _over(self, targets: Any) -> None:
