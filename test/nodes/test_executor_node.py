@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -109,6 +111,13 @@ def arm() -> Iterator[Callable[..., Arm]]:
 
 def stamp(message: Any) -> float:
     return float(message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec)
+
+
+def test_its_process_loads_nothing_of_images_networks_or_the_model_client() -> None:
+    others = ("cv2", "PIL", "torch", "onnxruntime", "transformers", "openai", "httpx", "vls_steering.perception")
+    code = f"import sys, vls_steering.nodes.executor; print(*(name for name in {others!r} if name in sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
 
 
 def test_nothing_is_sent_before_somebody_arms(arm: Callable[..., Arm]) -> None:

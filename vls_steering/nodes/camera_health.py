@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
 
 from vls_steering.nodes.conversions import diagnostic_status, stamp_seconds, time_message
 from vls_steering.nodes.streams import Level, StreamReport
-from vls_steering.perception import StreamHealth
+
+if TYPE_CHECKING:  # the executor listens, too, and its process loads no image library
+    from vls_steering.perception import StreamHealth
 
 
 @dataclass(frozen=True)
