@@ -57,7 +57,7 @@ def check(
 ) -> None:
     """Walk through connection, mode, limits, hand and a motion of 5 cm; each thing that moves is asked for first.
 
-    Exit 0 when everything was as it should be, 5 when something was not.
+    Exit 0 when everything was as it should be, 5 when something was not or was declined.
 
     Example: vls franka check --host 172.16.0.2
     """

@@ -29,6 +29,7 @@ from vls_steering.safety import (
 RISE_M, RISE_WITHIN_M = 0.05, 0.01
 CLOSED_M, OPEN_M = 0.01, 0.07  # a hand that obeys is below and above
 MOTION_S = 2.0
+THRESHOLD = 20.0  # Nm and N of contact that stop the arm: the first day's (docs/franka.md)
 FIRST_STATE_S, RESTS_WITHIN_S = 3.0, 5.0
 Ask = Callable[[str], bool]
 Say = Callable[[str], None]
@@ -52,12 +53,12 @@ class Findings:
 
 def run_check(host: str, ask: Ask, say: Say) -> ExitCode:
     """SUCCESS when everything was as it should be, SAFETY_STOP when something was not or was declined."""
-    settings, findings = LibfrankaSettings(host=host), Findings(say)
+    settings = LibfrankaSettings(host=host, collision_torque_nm=THRESHOLD, collision_force_n=THRESHOLD)
+    findings = Findings(say)
     robot = LibfrankaRobot(settings, ArmKinematics().tcp_pose, time.monotonic)
     try:
         robot.start()
-        torque, force = settings.collision_torque_nm, settings.collision_force_n
-        findings.add(True, f"connection to {host}; collision thresholds set ({torque:g} Nm, {force:g} N)")
+        findings.add(True, f"connection to {host}; collision thresholds set ({THRESHOLD:g} Nm, {THRESHOLD:g} N)")
         _walk(robot, ask, findings)
     except VlsError as error:
         findings.add(False, str(error))
