@@ -59,6 +59,8 @@ PRESETS = MappingProxyType(
         # The reward only bends.
         "gradient_only": SteeringSettings(particles=1, start=_ONE_LINEAGE),
         "ours": SteeringSettings(),
+        # What committing to the next step is worth.
+        "ours_uncommitted": SteeringSettings(splice=_UNCOMMITTED),
         # What warm starts save: the same, every tick from noise, in the steps that takes.
         "ours_cold": SteeringSettings(start=_COLD, warm_steps=16, cold_steps=16),
         # VLS as the paper means it (arXiv 2602.03973): particles kept apart by a kernel while it is open where they
