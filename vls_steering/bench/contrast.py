@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
-from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec
+from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec, TickView
 from vls_steering.bench.outcome import EpisodeResult
 from vls_steering.bench.recording import Recorder, Recording, RunFacts
 from vls_steering.bench.summary import Contrast
 from vls_steering.core.errors import Refusal
 from vls_steering.policies import FrozenPolicy
 from vls_steering.sim.layout import SceneLayout
+from vls_steering.sim.objects import GRASPABLES
 from vls_steering.sim.oracle import Oracle
 from vls_steering.sim.scenes import draw_layout
 from vls_steering.sim.tasks import Skill, SkillKind
@@ -69,15 +71,23 @@ class Prologue:
     def run_alone(self, layout: SceneLayout, instruction: str) -> AloneRun:
         """The policy as it is, in the layout and with the seed of the run that follows."""
         recorder = Recorder()
+        record, views = recorder.watcher(), deque[TickView](maxlen=1)
+
+        def watch(view: TickView) -> None:
+            record(view)
+            views.append(view)
+
         spec = EpisodeSpec(layout, None, self._goal, preset("base"), self._seed, limit_s=CONTRAST_S)
-        result = self._runner.run(spec, recorder.watcher())
+        result = self._runner.run(spec, watch)
+        made_for = _made_for(views[-1]) if views else ""
         facts = RunFacts(instruction, "base", layout, self._seed, clock="paused")
         contrast = Contrast(
             success=result.success,
             completed=list(result.completed),
             collisions=result.collisions,
             seconds=round(result.seconds, 2),
-            explanation=_explanation(result, self._goal),
+            explanation=_explanation(result, self._goal, made_for),
+            made_for=made_for,
         )
         return AloneRun(recorder.finish(facts), contrast)
 
@@ -86,13 +96,21 @@ class Prologue:
         self._runner.close()
 
 
-def _explanation(result: EpisodeResult, goal: Skill | None) -> str:
+def _made_for(view: TickView) -> str:
+    """The graspable object nearest to where the chunk ends; empty when none is seen."""
+    end = view.result.chunk.positions[-1]
+    seen = [point for point in view.observation.keypoints.points if point.name in GRASPABLES]
+    return min(seen, key=lambda point: float(np.linalg.norm(point.position - end))).name if seen else ""
+
+
+def _explanation(result: EpisodeResult, goal: Skill | None, made_for: str) -> str:
+    towards = f"made for the {made_for} and " if made_for else ""
     if result.collisions:
-        return "Alone, the policy ran into the obstacle."
+        return f"Alone, the policy {towards}ran into the obstacle."
     if result.success:
         return f"Alone, the policy happened to do it: {goal or result.completed[0]}."
     if result.completed:
         return f"Alone, the policy did something else: {', '.join(result.completed)}."
     if result.stop_reason:
-        return f"Alone, the policy was stopped: {result.stop_reason}."
-    return f"Alone, the policy finished nothing in {result.seconds:.0f} s."
+        return f"Alone, the policy {towards}was stopped: {result.stop_reason}."
+    return f"Alone, the policy {towards}finished nothing in {result.seconds:.0f} s."

@@ -26,6 +26,7 @@ class Contrast:
     collisions: int
     seconds: float
     explanation: str
+    made_for: str = ""  # object that its last chunk led to; empty when it planned nothing
 
 
 @dataclass(frozen=True)
