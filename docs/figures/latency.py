@@ -136,6 +136,9 @@ def graph_text(graph: dict[str, Any]) -> str:
     age = figures(graph["picture_age_ms"])
     jitter = graph["set_point_interval_ms"]
     control = f" Set-points arrive every {figures(jitter)} ms (p50 / p95 / p99)." if jitter else ""
+    acted_on = graph.get("camera_to_set_point_ms", {})
+    if acted_on.get("p50") is not None:
+        control += f" The picture that a set-point acts on is {figures(acted_on)} ms old, by the world's clock."
     return (
         f"{graph['ticks']} steered ticks inside the running node graph at {graph['real_time_factor']:g} of real time, "
         f"K {', '.join(map(str, graph['particles']))}, {graph['warm_share']:.0%} of them warm; "
