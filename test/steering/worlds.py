@@ -22,7 +22,7 @@ from vls_steering.policies.base import (
 )
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.steering import Pilot, SteeringSettings, TickResult, preset
-from vls_steering.steering.objective import Objective
+from vls_steering.steering.objective import Memory, Objective
 
 SPACE = ActionSpace(tuple(0.02 * (step + 1) for step in range(16)))
 # 1 for the entries of a chunk row that are positions, 0 for the gripper.
@@ -92,6 +92,9 @@ class Wish:
     measured_done: bool = False
     measured_ready: bool = True
     spoil: Callable[[Tensor], Tensor] = field(default=lambda score: score)
+
+    def memory(self) -> Memory | None:
+        return None
 
     def score(self, rollout: Rollout, scene: Scene) -> Tensor:
         """Minus the distance in units of 10 cm, as compiled programs score."""

@@ -27,6 +27,7 @@ from vls_steering.vlm.plan import PlanSettings
 
 ONE = PlanSettings(programs=1)
 
+
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     with servers() as start:

@@ -12,7 +12,7 @@ Higher is better; scores of different particles of one tick compare, scores of d
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from vls_steering.rewards.context import Context, Past
 from vls_steering.rewards.document import RewardProgram, Stage
 from vls_steering.rewards.evaluate import Run, compile_expression
 from vls_steering.rewards.expression import Call, Expression, Logic, Not, Text, children, walk
+from vls_steering.rewards.progression import StageMemory
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.rewards.semantics import Exact, Smooth
 from vls_steering.rewards.terms import Terms, compile_term, constants
@@ -31,6 +32,8 @@ from vls_steering.rewards.units import LENGTH
 SAFETY_WEIGHT = 10.0
 PREFERENCE_WEIGHT = 0.1
 GRIPPER_WEIGHT = 1.0
+# What the present is judged at, where only the future can be changed.
+SOON_S = 1e-3
 
 
 def compile_program(program: RewardProgram) -> CompiledProgram:
@@ -92,6 +95,10 @@ class CompiledStage:
         parts = torch.cat(blocks, 1)
         return parts @ constants(weights, parts.dtype, parts.device)
 
+    def memory(self) -> StageMemory | None:
+        """What to ask in the stage's place while it is current; None when no condition of it has a window."""
+        return StageMemory(self) if self._terms.recalls else None
+
     @property
     def conditions(self) -> tuple[str, ...]:
         """Texts of the terms that are conditions."""
@@ -128,18 +135,23 @@ class CompiledStage:
         columns = [part for block in self._conditions.robustness(context) for part in block.unbind(1)]
         return dict(zip(self._conditions.texts, columns, strict=True))
 
-    def safety(self, rollout: Rollout, scene: Scene) -> Tensor:
-        """(K,) exact robustness of the safety terms in metres, the worst one; +inf when there is none."""
+    def safety(self, rollout: Rollout, scene: Scene, past: Past | None = None) -> Tensor:
+        """(K,) exact robustness of the safety terms in metres, the worst one; +inf when there is none.
+
+        With a past, of what the rollout can still change.
+        """
         if not self.stage.safety:
             return rollout.tcp.new_full(rollout.tcp.shape[:1], torch.inf)
-        context = self._context(rollout, scene, Exact())
-        return torch.cat(self._gates.robustness(context), 1).amin(1) * LENGTH.reference
+        context = self._context(rollout, scene, Exact(), past)
+        return torch.cat(self._gates.open_robustness(context), 1).amin(1) * LENGTH.reference
 
-    def safety_now(self, scene: Scene) -> float:
+    def safety_now(self, scene: Scene, past: Past | None = None) -> float:
         """`safety` of standing still.  A hand already inside a margin can only be asked not to go deeper, so a gate
         admits candidates with safety >= min(0, safety_now)."""
         with torch.no_grad():
-            return float(self.safety(scene.at_rest(), scene)[0])
+            still = scene.at_rest()
+            soon = replace(still, times_s=still.times_s + SOON_S)
+            return float(self.safety(soon, scene, past)[0])
 
     def progress(self, observation: Observation) -> float:
         """Measured progress towards `done`, in [0, 1]; 1 exactly when done."""

@@ -180,14 +180,26 @@ class Terms:
         """Weights of the terms, in the same order."""
         return tuple(term.weight for _, group in self._groups for term in group)
 
+    @property
+    def recalls(self) -> bool:
+        """Some term counts its seconds from the beginning of the stage."""
+        return any(fold.recalls for fold, _ in self._groups)
+
     def values(self, context: Context) -> list[Tensor]:
         """Blocks (K, N) of unweighted contributions; a satisfied condition, or one beyond the chunk, counts 0."""
         return [_hinge(fold, _values(context, fold, group, fold.progressed)) for fold, group in self._groups]
 
     def robustness(self, context: Context) -> list[Tensor]:
         """Blocks (K, N) of robustness in units of score; a window beyond the chunk decides nothing (+inf)."""
-        blocks = [_values(context, fold, group, fold.exact) for fold, group in self._groups]
-        return [torch.where(torch.isneginf(block), torch.inf, block) for block in blocks]
+        return [_decided(_values(context, fold, group, fold.exact)) for fold, group in self._groups]
+
+    def open_robustness(self, context: Context) -> list[Tensor]:
+        """`robustness` of what the chunk can still change; the same when there is no past."""
+        return [_decided(_values(context, fold, group, fold.progressed)) for fold, group in self._groups]
+
+
+def _decided(robustness: Tensor) -> Tensor:
+    return torch.where(torch.isneginf(robustness), torch.inf, robustness)
 
 
 def _values(

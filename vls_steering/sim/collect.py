@@ -183,8 +183,7 @@ def _started_after_miss(layout: SceneLayout, target: str, rng: np.random.Generat
 def _as_it_stands(layout: SceneLayout, truth: SceneTruth) -> SceneLayout:
     """The layout with every object where it is now."""
     objects = tuple(
-        replace(o, x_m=float(truth.positions[o.name][0]), y_m=float(truth.positions[o.name][1]))
-        for o in layout.objects
+        replace(o, x_m=float(truth.positions[o.name][0]), y_m=float(truth.positions[o.name][1])) for o in layout.objects
     )
     return replace(layout, objects=objects)
 

@@ -159,5 +159,3 @@ class _Planner:
     def _append(self, tcp: FloatArray, gripper_open: bool) -> None:
         self._tcp.append(np.asarray(tcp, dtype=float))
         self._open.append(gripper_open)
-
-

@@ -14,16 +14,8 @@ from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.steering.isolate import isolated
 
 
-class StageReward(Protocol):
-    """What steering asks of one stage of a compiled reward program."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def deadline_s(self) -> float | None:
-        """Seconds that the stage may take; None = any time."""
-        ...
+class Judge(Protocol):
+    """What says how good chunks are."""
 
     def score(self, rollout: Rollout, scene: Scene) -> Tensor:
         """Smooth, differentiable, higher is better; (K,)."""
@@ -35,6 +27,30 @@ class StageReward(Protocol):
 
     def safety_now(self, scene: Scene) -> float:
         """`safety` of standing still, m."""
+        ...
+
+
+class Memory(Judge, Protocol):
+    """A stage in the light of what was measured since it became current."""
+
+    def observe(self, observation: Observation) -> None:
+        """Take one observation in."""
+        ...
+
+
+class StageReward(Judge, Protocol):
+    """What steering asks of one stage of a compiled reward program."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def deadline_s(self) -> float | None:
+        """Seconds that the stage may take; None = any time."""
+        ...
+
+    def memory(self) -> Memory | None:
+        """A new memory, to judge in the stage's place while it is current; None when its past does not matter."""
         ...
 
     def progress(self, observation: Observation) -> float:
@@ -71,7 +87,7 @@ class Program(Protocol):
 class Objective:
     """One stage of the reward program in the scene of one observation (one reward snapshot per tick)."""
 
-    stage: StageReward
+    judge: Judge  # the current stage, or its memory
     scene: Scene
     action_space: ActionSpace
     anchor: Tensor  # (3,) m
@@ -84,15 +100,15 @@ class Objective:
 
     def score(self, clean: Tensor) -> Tensor:
         """Smooth reward (K,), higher is better, differentiable; NaN where the stage fails on a chunk."""
-        return isolated(lambda rollout: self.stage.score(rollout, self.scene), self.rollout(clean))
+        return isolated(lambda rollout: self.judge.score(rollout, self.scene), self.rollout(clean))
 
     def safety(self, clean: Tensor, gate_s: float) -> Tensor:
         """Exact robustness (K,) m of the first `gate_s` seconds; NaN where the stage fails on a chunk."""
         steps = max(int((self.times_s <= gate_s + 1e-6).sum()), 1)
         whole = self.rollout(clean)
         gated = Rollout(whole.tcp[:, :steps], whole.gripper_width[:, :steps], self.times_s[:steps])
-        return isolated(lambda rollout: self.stage.safety(rollout, self.scene), gated)
+        return isolated(lambda rollout: self.judge.safety(rollout, self.scene), gated)
 
     def safety_now(self) -> float:
         """Exact robustness of standing still, m."""
-        return self.stage.safety_now(self.scene)
+        return self.judge.safety_now(self.scene)

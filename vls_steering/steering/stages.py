@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from vls_steering.core.errors import StreamFault
 from vls_steering.core.types import Observation
-from vls_steering.steering.objective import StageReward
+from vls_steering.steering.objective import Judge, Memory, StageReward
 from vls_steering.steering.settings import StageSettings
 
 
@@ -42,10 +43,16 @@ class StageMachine:
         self._began_s: float | None = None
         self._overdue = False
         self._finished = False
+        self._memory: Memory | None = self.stage.memory()
 
     @property
     def stage(self) -> StageReward:
         return self._stages[self._index]
+
+    @property
+    def judge(self) -> Judge:
+        """What says how good chunks are: the current stage, in the light of its past where that matters."""
+        return self._memory or self.stage
 
     @property
     def count(self) -> int:
@@ -64,6 +71,9 @@ class StageMachine:
         except StreamFault:
             # An object is not among the keypoints: nothing is known, so nothing changes.
             event = ""
+        if self._memory is not None:
+            with suppress(StreamFault):
+                self._memory.observe(observation)
         event = event or self._expire(observation.stamp_s)
         return StageStatus(self._index, self._progress, self._index != before, self._finished, event, self._overdue)
 
@@ -73,6 +83,7 @@ class StageMachine:
         if event:
             self._done_since = self._lost_since = None
             self._began_s, self._overdue = observation.stamp_s, False
+            self._memory = self.stage.memory()
             self._progress = self.stage.progress(observation)
         return event
 

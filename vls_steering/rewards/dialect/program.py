@@ -103,6 +103,9 @@ class CompiledGuidanceStage:
     def name(self) -> str:
         return self._stage.name
 
+    def memory(self) -> None:
+        """None: the format's functions see a path, not what led to it."""
+
     def score(self, rollout: Rollout, scene: Scene) -> Tensor:
         """(K,) the reward of each particle alone: a mean over the batch, as VLS writes it, never mixes particles."""
         function = self._stage.function
