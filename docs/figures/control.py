@@ -1,4 +1,4 @@
-"""docs/results/control.json and faults.json -> docs/control.md and docs/images/control.png."""
+"""docs/results/control.json, faults.json and hostile.json -> docs/control.md and docs/images/control.png."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vls_steering.bench.faults import FaultRow, fault_table
 mpl.use("Agg")
 
 DOCS = Path(__file__).resolve().parent.parent
-CONTROL, FAULTS = DOCS / "results" / "control.json", DOCS / "results" / "faults.json"
+CONTROL, FAULTS, HOSTILE = (DOCS / "results" / f"{name}.json" for name in ("control", "faults", "hostile"))
 PICTURE = DOCS / "images" / "control.png"
 COLOURS = {"alone": "#1f5fa8", "busy": "#d97706"}
 TITLES = {
@@ -24,8 +24,9 @@ TITLES = {
 }
 INTRODUCTION = """# The arm under load and under faults
 
-Made by `make docs` from `docs/results/control.json` and `docs/results/faults.json`. The arm is the simulated FR3 behind
-libfranka's protocol, which enforces the communication and motion limits of the real one; no figure here is of hardware.
+Made by `make docs` from `control.json`, `faults.json` and `hostile.json` in `docs/results/`. The arm is the simulated
+FR3 behind libfranka's protocol, which enforces the communication and motion limits of the real one; no figure here is
+of hardware.
 """
 CONTROL_TEXT = """Random valid chunks at 20 Hz from a process of their own, nothing beside them (`alone`) and then a
 process that never rests on every core (`busy`). Periods are the executor's own measure. The chunk's age counts from the
@@ -34,6 +35,9 @@ arm follows. An abort is a stop by the arm itself.
 """
 FAULTS_TEXT = """Each fault is brought about while the arm moves. It must end in the stated state with the true reason
 within its bound, and the arm must track again after the cure.
+"""
+HOSTILE_TEXT = """Random streams of chunks, most of them wrong in some way, through the executor with a linear arm
+behind it. The oracle looks at every set-point: position, velocity, acceleration, jerk, hand, elbow and workspace.
 """
 
 
@@ -48,6 +52,8 @@ def main() -> None:
         print(f"no {shown(CONTROL)}: `vls bench control --seconds 600 --out {shown(CONTROL)}`")
     if FAULTS.is_file():
         blocks += faults(json.loads(FAULTS.read_text(encoding="utf-8")))
+    if HOSTILE.is_file():
+        blocks += hostile(json.loads(HOSTILE.read_text(encoding="utf-8")))
     (DOCS / "control.md").write_text("\n".join(blocks), encoding="utf-8")
 
 
@@ -78,6 +84,21 @@ def faults(report: dict[str, Any]) -> list[str]:
     run = f"vls bench faults{' --quick' * report['config']['quick']} --out {shown(FAULTS)}"
     table = fault_table([FaultRow(**row) for row in report["rows"]])
     return [heading("vls bench faults", run, report), FAULTS_TEXT, table, ""]
+
+
+def hostile(report: dict[str, Any]) -> list[str]:
+    """The sums of the nightly run, one row a period."""
+    lines = [
+        f"## Hostile streams\n\n    tools/nightly.sh\n\nCommit {report['commit']}.\n",
+        HOSTILE_TEXT,
+        "| period of the set-points, s | streams | set-points | violations |",
+        "|---|---|---|---|",
+    ]
+    rows = [
+        f"| {run['period_s']} | {run['examples']:,} | {run['set_points']:,} | {run['violations']:,} |"
+        for run in report["runs"]
+    ]
+    return [*lines, *rows, ""]
 
 
 def heading(title: str, run: str, report: dict[str, Any]) -> str:
