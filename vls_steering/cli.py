@@ -117,8 +117,8 @@ def bench(
     name: Annotated[
         str,
         typer.Argument(
-            help="play, shift, quick, undirected, grasp, perception, latency, graph-latency, faults, control, "
-            "verifier, reward-cost or gate-fuzz."
+            help="play, shift, quick, undirected, grasp, perception, tracking, latency, graph-latency, faults, "
+            "control, verifier, reward-cost or gate-fuzz."
         ),
     ],
     out: Out,
@@ -151,7 +151,7 @@ def bench(
     ] = 0.0,
     large: Annotated[bool, typer.Option("--large", help="latency only: a network of 66 M parameters, too.")] = False,
     scenes: Annotated[int, typer.Option(min=1, help="perception only: scenes at rest.")] = 200,
-    sequences: Annotated[int, typer.Option(min=1, help="perception only: sequences of motion.")] = 50,
+    sequences: Annotated[int, typer.Option(min=1, help="perception and tracking: sequences of motion.")] = 50,
 ) -> None:
     """Measure: success with Wilson intervals, grasp holding, perception errors, or what a tick costs.
 
@@ -167,7 +167,8 @@ def bench(
     sent to it, alone and beside a load on every core.
 
     perception names and places what is in rendered scenes at rest and follows what moves in sequences; it writes a
-    contact sheet of the scenes beside its JSON.
+    contact sheet of the scenes beside its JSON.  tracking follows the sequences with a segmentation in every second, third,
+    ... picture and optical flow in between.
 
     Example: vls bench latency --quick --out runs/latency.json
     """
@@ -184,6 +185,11 @@ def bench(
         from vls_steering.bench.perception import PerceptionOptions, perception_command
 
         perception_command(PerceptionOptions(out, seed or 0, scenes, sequences))
+        return
+    if name == "tracking":
+        from vls_steering.bench.tracking import tracking_command
+
+        tracking_command(out, seed or 0, sequences)
         return
     if name == "faults":
         from vls_steering.nodes.fault_bench import FaultOptions, run_fault_bench

@@ -18,6 +18,7 @@ TAKES = MappingProxyType(
         **dict.fromkeys(SUITES, _SUCCESS),
         "grasp": _TRIALS,
         "perception": frozenset({"seed", "scenes", "sequences"}),
+        "tracking": frozenset({"seed", "sequences"}),
         "latency": frozenset({"policy", "seed", "quick", "large"}),
         "graph-latency": frozenset({"policy", "seed", "quick"}),
         "faults": frozenset({"quick"}),

@@ -1,4 +1,4 @@
-"""`python -m vls_steering.bench.tracking --out FILE`: what optical flow between two segmentations costs and saves.
+"""`vls bench tracking`: what optical flow between two segmentations costs and saves.
 
 The same rendered sequences as in `vls bench perception` are followed several times, with a segmentation in every, in
 every second, ... update and optical flow in between.
@@ -6,18 +6,15 @@ every second, ... update and optical flow in between.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vls_steering import __version__
-from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.perception_motion import MotionStage, SequenceScore, score_sequence
 from vls_steering.bench.progress import Progress
+from vls_steering.bench.rows import write_rows
 from vls_steering.perception import PerceptionSettings
 from vls_steering.perception.settings import FlowSettings
 
@@ -62,28 +59,9 @@ def interval_row(interval: int, scores: Sequence[SequenceScore]) -> dict[str, An
     }
 
 
-def main() -> None:
-    """Measure, write the JSON and print its rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=500_100, help="first of consecutive seeds")
-    parser.add_argument("--sequences", type=int, default=24, help="how many")
-    parser.add_argument("--out", type=Path, required=True, help="JSON to write")
-    options = parser.parse_args()
-    with Progress("tracking", options.sequences) as progress:
-        scores = measure_intervals(options.seed, options.sequences, INTERVALS, progress)
+def tracking_command(out: Path, seed: int, sequences: int) -> None:
+    """Measure `sequences` from `seed` on, write the JSON and print its rows."""
+    with Progress("bench tracking", sequences) as progress:
+        scores = measure_intervals(seed, sequences, INTERVALS, progress)
     rows = [interval_row(interval, of_interval) for interval, of_interval in scores.items()]
-    config = {"seed": options.seed, "sequences": options.sequences}
-    report = {
-        "bench": "tracking",
-        "config": config,
-        "version": __version__,
-        "machine": describe_machine(),
-        "rows": rows,
-    }
-    options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    for row in rows:
-        print("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
-
-
-if __name__ == "__main__":
-    main()
+    write_rows(out, "tracking", {"seed": seed, "sequences": sequences}, rows)
