@@ -167,8 +167,8 @@ def bench(
     sent to it, alone and beside a load on every core.
 
     perception names and places what is in rendered scenes at rest and follows what moves in sequences; it writes a
-    contact sheet of the scenes beside its JSON.  tracking follows the sequences with a segmentation in every second, third,
-    ... picture and optical flow in between.
+    contact sheet of the scenes beside its JSON.  tracking follows the sequences with a segmentation in every second,
+    third, ... picture and optical flow in between.
 
     Example: vls bench latency --quick --out runs/latency.json
     """
