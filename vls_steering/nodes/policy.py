@@ -101,7 +101,7 @@ class PolicyBody:
         self._resting: RobotState | None = None
         self._latency = LatencyEstimate()
         self._latency.add(self._from_noise_s)
-        self._ticks = self._misses = 0
+        self._ticks = self._misses = self._asked = self._steered = 0
         node = self._node
         self._joints.start()
         node.subscribe(topics.KEYPOINTS, self._receive_keypoints, expected_hz=10.0)
@@ -124,8 +124,9 @@ class PolicyBody:
         if is_new:
             self._pilot.reset()
             self._pilot.set_program(program)
-            self._stage = 0
+            self._stage = self._asked = self._steered = 0
         self._ticks += 1
+        self._asked += program is not None
         try:
             observation = self._observe(keypoints, now_s)
         except StreamFault as fault:
@@ -141,10 +142,13 @@ class PolicyBody:
         self._resting = None
         result = self._pilot.tick(observation, self._latency.p95_s)
         self._stage = result.telemetry.stage
+        self._steered += result.telemetry.steered
         self._send(result.chunk)
         self._latency.add(self._node.now_s() - observation.stamp_s)
         status = steering_status_message(result, observation_age_s=now_s - observation.stamp_s)
-        self._misses += status.tick_ms > 1e3 * self._settings.tick_period_s
+        if status.tick_ms > 1e3 * self._settings.tick_period_s:
+            self._misses += 1
+            status.reason = "; ".join(part for part in (status.reason, _overrun(result.telemetry.durations_ms)) if part)
         self._report(status, program)
         if self._markers.get_subscription_count():
             keep_outs = _kept_clear(program.program.stages[result.telemetry.stage]) if program else frozenset[str]()
@@ -174,7 +178,9 @@ class PolicyBody:
             place = replace(observation.robot, tcp_position=self._resting.tcp_position)
             still = Observation(place, observation.keypoints)
             opened = opened_at(self._last, observation)
-            self._send(hold_chunk(still, self._space.horizon, opened, self._space.step_s, "", 0))
+            hold = hold_chunk(still, self._space.horizon, opened, self._space.step_s, "", 0)
+            self._send(hold)
+            self._pilot.commit(hold)  # what it planned before is over
         self._report(SteeringStatus(header=header(observation.stamp_s), reason=reason), program)
 
     def _send(self, chunk: ActionChunk) -> None:
@@ -183,6 +189,7 @@ class PolicyBody:
 
     def _report(self, status: SteeringStatus, program: CompiledProgram | None) -> None:
         status.sequence, status.deadline_misses = self._ticks, self._misses
+        status.share_steered = self._steered / self._asked if self._asked else 0.0
         status.program_sha256 = program.sha256 if program is not None else ""
         self._statuses.publish(status)
         if status.reason:
@@ -214,6 +221,13 @@ def _merged(base: dict[str, Any], on_top: dict[str, Any]) -> dict[str, Any]:
         for key, value in on_top.items()
     }
     return {**base, **both}
+
+
+def _overrun(durations_ms: dict[str, float]) -> str:
+    """Which part of a tick that took longer than its period is to blame."""
+    parts = {name: spent for name, spent in durations_ms.items() if name != "total"}
+    longest = max(parts, key=lambda name: parts[name])
+    return f"the tick took {durations_ms['total']:.0f} ms, {parts[longest]:.0f} of them to {longest}"
 
 
 def _stale(what: str, seen: RobotState | Keypoints | None, now_s: float) -> str:

@@ -129,7 +129,7 @@ class Planner:
 
     def _carried_on(self, query: Query, samples: Samples) -> Samples:
         """The executed chunk alone, shifted by the time that passed, when not one step was done."""
-        if query.plan is None:
+        if query.plan is None or self._ahead(query, query.plan) == 0:
             raise OutOfTime(f"{samples.late}, and there is no plan to go on with")
         tcp, width = query.plan.shifted(query.stamp_s - query.plan.stamp_s)
         clean = self._action_space.encode(tcp[:1], width[:1], query.anchor).to(samples.clean)

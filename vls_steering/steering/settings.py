@@ -27,7 +27,10 @@ class StartSettings(Settings):
     gripper_clip: float = Field(
         1.0 / 3.0, gt=0.0, le=1.0, description="largest normalised gripper guess; a guess at +-1 hardly ever flips"
     )
-    max_age_s: float = Field(0.8, gt=0.0, le=10.0, description="a plan older than this is not warm-started from")
+    max_age_s: float = Field(0.8, gt=0.0, le=10.0, description="a plan older than this is not gone on with")
+    max_miss_m: float = Field(
+        0.1, gt=0.0, le=1.0, description="nor is one that has the arm farther than this from where it is"
+    )
 
 
 class GuideSettings(Settings):
