@@ -406,3 +406,24 @@ def test_a_particle_that_went_back_to_noise_has_no_claim_to_go_on() -> None:
     assert after.telemetry.jumped > 0
     assert after.telemetry.levels[0] == 1.0
     assert after.scores[after.chosen] == after.scores.max()
+
+
+class _Exact(Wish):
+    """Knows of the first candidate only that its robustness is not a number."""
+
+    asked = 0
+
+    def least_robustness(self, rollout: Rollout, scene: Scene) -> torch.Tensor:
+        self.asked += 1
+        found = super().least_robustness(rollout, scene)
+        return torch.where(torch.arange(len(found)) == 0, torch.nan, found)
+
+
+def test_exact_robustness_is_asked_for_where_it_has_a_weight_and_what_is_none_is_out() -> None:
+    policy = fan(1.0, 1.0, 1.0)
+    for weight in (0.0, 1.0):
+        stage = _Exact(mode_goal(policy, 0))
+        result = begun(policy, vary("ours", select={"robustness_weight": weight}), stage, 0).tick(observe(0.0))
+        assert stage.asked == (1 if weight else 0)
+        assert np.isneginf(result.scores[0]) == bool(weight)
+        assert result.chosen > 0 or not weight

@@ -135,6 +135,13 @@ class CompiledStage:
         columns = [part for block in self._conditions.robustness(context) for part in block.unbind(1)]
         return dict(zip(self._conditions.texts, columns, strict=True))
 
+    def least_robustness(self, rollout: Rollout, scene: Scene, past: Past | None = None) -> Tensor:
+        """(K,) exact robustness of the worst condition, in units of score; +inf when the stage has none."""
+        found = self.robustness(rollout, scene, past)
+        if not found:
+            return rollout.tcp.new_full(rollout.tcp.shape[:1], torch.inf)
+        return torch.stack(list(found.values())).amin(0)
+
     def safety(self, rollout: Rollout, scene: Scene, past: Past | None = None) -> Tensor:
         """(K,) exact robustness of the safety terms in metres, the worst one; +inf when there is none.
 

@@ -29,6 +29,10 @@ class Judge(Protocol):
         """`safety` of standing still, m."""
         ...
 
+    def least_robustness(self, rollout: Rollout, scene: Scene) -> Tensor:
+        """Exact robustness of the worst condition, (K,) in units of score, +inf when there is none."""
+        ...
+
 
 class Memory(Judge, Protocol):
     """A stage in the light of what was measured since it became current."""
@@ -101,6 +105,10 @@ class Objective:
     def score(self, clean: Tensor) -> Tensor:
         """Smooth reward (K,), higher is better, differentiable; NaN where the stage fails on a chunk."""
         return isolated(lambda rollout: self.judge.score(rollout, self.scene), self.rollout(clean))
+
+    def least_robustness(self, clean: Tensor) -> Tensor:
+        """Exact robustness (K,) of the worst condition, in units of score; NaN where the stage fails on a chunk."""
+        return isolated(lambda rollout: self.judge.least_robustness(rollout, self.scene), self.rollout(clean))
 
     def safety(self, clean: Tensor, gate_s: float) -> Tensor:
         """Exact robustness (K,) m of the first `gate_s` seconds; NaN where the stage fails on a chunk."""

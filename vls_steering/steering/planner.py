@@ -153,9 +153,12 @@ class Planner:
     def _judge(self, samples: Samples, query: Query) -> Outcome:
         tcp, width = self._action_space.decode(samples.clean, query.anchor)
         reward, gate_s = torch.zeros_like(samples.level), self._settings.select.gate_s
-        safety_m, still_m = torch.full_like(reward, torch.inf), math.inf
+        safety_m, still_m, robustness = torch.full_like(reward, torch.inf), math.inf, None
         if query.objective is not None:
             reward = query.objective.score(samples.clean)
+            if self._settings.select.robustness_weight > 0.0:
+                robustness = query.objective.least_robustness(samples.clean)
+                reward = torch.where(torch.isnan(robustness), torch.nan, reward)
             if gate_s > 0.0:
                 safety_m = query.objective.safety(samples.clean, gate_s)
                 still_m = query.objective.safety_now()
@@ -168,6 +171,7 @@ class Planner:
             reward=reward,
             memory=samples.memory,
             committed=self._committed(query),
+            robustness=robustness,
         )
         incumbent = None if query.turned else samples.incumbent
         draw = gumbel(query.noise, len(reward)) if self._settings.select.temperature > 0.0 else None

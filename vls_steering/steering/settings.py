@@ -122,6 +122,9 @@ class SelectSettings(Settings):
 
     combine: Literal["zscore", "rank"] = Field("zscore", description="how scores of different units are made to add up")
     reward_weight: float = Field(1.0, ge=0.0, le=10.0, description="weight of the stage's reward")
+    robustness_weight: float = Field(
+        0.0, ge=0.0, le=10.0, description="weight of the exact robustness of the stage's conditions; 0: not computed"
+    )
     smoothness_weight: float = Field(0.1, ge=0.0, le=10.0, description="weight of low acceleration")
     limits_weight: float = Field(0.3, ge=0.0, le=10.0, description="weight of staying below the speed limit")
     overlap_weight: float = Field(0.2, ge=0.0, le=10.0, description="weight of agreeing with the committed chunk")
