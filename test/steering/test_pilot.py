@@ -16,6 +16,7 @@ from vls_steering.core.types import GRIPPER_OPEN_M, ChunkSource, Observation
 from vls_steering.policies.analytic import GaussianMixture, MixturePolicy, make_fan
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.steering import PRESETS, Pilot, SteeringSettings, TickResult, preset
+from vls_steering.steering.ablations import ABLATIONS
 from vls_steering.steering.chunks import hold_chunk, switched
 
 TICKS = 5
@@ -312,6 +313,7 @@ def test_settings_refuse_nonsense_and_presets_are_settings() -> None:
     with pytest.raises(ConfigurationError, match="unknown steering preset"):
         preset("magic")
     assert all(isinstance(settings, SteeringSettings) for settings in PRESETS.values())
+    assert all(preset(name) != preset("ours") for name in ABLATIONS)
     assert not preset("base_warm").steers
     assert preset("best_of_k").steers
 

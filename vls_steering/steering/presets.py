@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vls_steering.core.errors import ConfigurationError
+from vls_steering.steering.ablations import ABLATIONS
 from vls_steering.steering.settings import (
     DiversitySettings,
     GuideSettings,
@@ -132,7 +133,8 @@ PRESETS = MappingProxyType(
 
 
 def preset(name: str) -> SteeringSettings:
-    """Settings of a named method; raises ConfigurationError for an unknown name."""
-    if name not in PRESETS:
-        raise ConfigurationError(f"unknown steering preset {name!r}", f"Known: {', '.join(PRESETS)}")
-    return PRESETS[name]
+    """Settings of a named method or ablation; raises ConfigurationError for an unknown name."""
+    known = {**PRESETS, **ABLATIONS}
+    if name not in known:
+        raise ConfigurationError(f"unknown steering preset {name!r}", f"Known: {', '.join(known)}")
+    return known[name]
