@@ -233,7 +233,7 @@ def shares(schedule: NoiseSchedule, potential: str, inverse_temperature: float) 
                 "potential": potential,
                 "tilt": "fixed",
                 "inverse_temperature": inverse_temperature,
-                # Redrawn at every look; the sum pays so much on the way that its correction would leave a few particles.
+                # Redrawn at every look; the sum pays so much on the way that its correction leaves few particles.
                 "ess_target": 0.5 if potential == "sum" else 1.0,
                 "every": 3,
                 "elites": 0,
