@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from policies.untrained import TINY, untrained_policy
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vls_steering.bench import latency
 from vls_steering.bench.latency import LatencyOptions, check_writable, run_latency
@@ -422,3 +424,22 @@ def test_a_graph_without_a_cold_tick_has_no_row_for_it() -> None:
 def test_a_silent_graph_is_an_error() -> None:
     with pytest.raises(ValueError, match="no steered tick"):
         graph_summary([], [], period_s=0.1)
+
+
+class _Uploads(TorchDispatchMode):
+    """Counts what is made out of numbers of the host: on a GPU each is a copy that a graph cannot capture."""
+
+    count = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += str(operation).startswith("aten.lift_fresh")
+        return operation(*args, **(kwargs or {}))
+
+
+def test_the_fixed_tick_uploads_nothing(tick: FixedTick) -> None:
+    tick()
+    with _Uploads() as uploads:
+        torch.tensor([1.0])
+        assert uploads.count == 1
+        tick()
+    assert uploads.count == 1

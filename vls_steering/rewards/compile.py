@@ -23,10 +23,11 @@ from vls_steering.rewards.context import Context, Past
 from vls_steering.rewards.document import RewardProgram, Stage
 from vls_steering.rewards.evaluate import Run, compile_expression
 from vls_steering.rewards.expression import Call, Expression, Logic, Not, Text, children, walk
+from vls_steering.rewards.geometry import constants
 from vls_steering.rewards.progression import StageMemory
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.rewards.semantics import Exact, Smooth
-from vls_steering.rewards.terms import Terms, compile_term, constants
+from vls_steering.rewards.terms import Terms, compile_term
 from vls_steering.rewards.units import LENGTH
 
 SAFETY_WEIGHT = 10.0
