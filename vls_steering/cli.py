@@ -173,9 +173,11 @@ def bench(
     Example: vls bench latency --quick --out runs/latency.json
     """
     from vls_steering.bench.options import check_options
+    from vls_steering.bench.provenance import commit
     from vls_steering.policies.shipped import SHIPPED_POLICY
 
     check_options(name, _given(context))
+    commit()  # asked before hours of running: the checkout may move on meanwhile
     if name == "latency":
         from vls_steering.bench.latency import LatencyOptions, latency_command
 

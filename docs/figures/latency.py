@@ -11,6 +11,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from vls_steering.bench.provenance import of_commit
+
 mpl.use("Agg")
 
 DOCS = Path(__file__).resolve().parent.parent
@@ -81,7 +83,8 @@ def heading(command: str, report: dict[str, Any], path: Path) -> str:
     return (
         f"## {command}\n\n    {command} {' '.join(options)} --out {path.relative_to(DOCS.parent)}\n\n"
         f"{machine['processor']}, {machine['cores']} cores, {machine.get('threads', config.get('threads'))} thread for "
-        f"the network, accelerator {machine['accelerator']}, torch {machine['torch']}{load}.\n{incomplete}"
+        f"the network, accelerator {machine['accelerator']}, torch {machine['torch']}{load}; "
+        f"{of_commit(report)}.\n{incomplete}"
     )
 
 

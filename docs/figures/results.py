@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vls_steering.bench.provenance import of_commit
 from vls_steering.bench.show import by_group, fraction, title
 from vls_steering.bench.suites import SHIFTS
 from vls_steering.sim.scenes import SCENES
@@ -69,7 +70,7 @@ def section(path: Path, report: Report) -> str:
         f"    {command(path, report)}",
         "",
         (f"{machine['processor']}, {machine['cores']} cores, accelerator {machine['accelerator']}, "
-        f"torch {machine['torch']}."),
+        f"torch {machine['torch']}; {of_commit(report)}."),
         "",
     ]  # fmt: skip
     if "totals" in report:

@@ -353,7 +353,7 @@ def test_the_report_has_every_part_and_both_ratios(options: LatencyOptions) -> N
         assert 0.0 < ratio["low"] <= ratio["ratio"] <= ratio["high"]
     assert {row["sweep"] for row in report["sweeps"]} == {"particles", "steps", "horizon", "parameters", "terms"}
     assert report["machine"]["threads"] == 1
-    assert report["config"]["methods"][OURS] == preset("ours").model_dump()
+    assert report["config"]["steering"][OURS]["settings"] == preset("ours").model_dump()
 
 
 def test_ctrl_c_leaves_what_was_measured(options: LatencyOptions, monkeypatch: pytest.MonkeyPatch) -> None:

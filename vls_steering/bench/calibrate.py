@@ -26,6 +26,7 @@ from vls_steering.bench.journal import Journal
 from vls_steering.bench.latency import check_writable
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
+from vls_steering.bench.provenance import commit, steering_config
 from vls_steering.bench.seeds import listed_seeds
 from vls_steering.bench.spread import spread, stage
 from vls_steering.bench.statistics import success_rate
@@ -88,8 +89,8 @@ def run_calibration(options: CalibrateOptions) -> Calibration:
     base = preset(options.preset)
     chosen = suite(options.suite)
     check_writable(options.out)
-    identity = {"policy": policy.sha256, "preset": base.model_dump(), "suite": options.suite}
-    journal = Journal(options.out.with_suffix(".episodes.jsonl"), identity, Cell)
+    identity = {"policy": policy.sha256, "preset": base.model_dump(mode="json"), "suite": options.suite}
+    journal = Journal(options.out.with_suffix(".episodes.jsonl"), lambda _: identity, Cell)
     if not options.resume:
         journal.clear()
     dealt = chosen.deal(chosen.tasks, listed_seeds(SEEDS, options.episodes).values)
@@ -117,9 +118,11 @@ def run_calibration(options: CalibrateOptions) -> Calibration:
             "seeds": SEEDS,
             "perception": "privileged",
             "clock": "paused",
+            "steering": steering_config({options.preset: base}),
         },
         machine=describe_machine(),
         version=__version__,
+        commit=commit(),
     )
     save_calibration(calibration, options.out)
     return calibration

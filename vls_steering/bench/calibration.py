@@ -63,6 +63,7 @@ class Calibration(Settings):
     config: dict[str, Any] = Field(default_factory=dict, description="tasks, seeds, perception")
     machine: dict[str, Any] = Field(default_factory=dict, description="where it was measured")
     version: str = Field("", description="of the package")
+    commit: str = Field("", description="of the code that measured; empty in older files")
 
     def on(self, settings: SteeringSettings, policy_sha256: str) -> SteeringSettings:
         """`settings` with the calibrated values; raises ConfigurationError for another policy's weights."""

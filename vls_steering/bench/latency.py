@@ -14,7 +14,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vls_steering import __version__
 from vls_steering.bench.latency_cases import (
     COMPLETE,
     LARGE,
@@ -33,6 +32,7 @@ from vls_steering.bench.latency_report import RATIOS, around_rows, chain_row, me
 from vls_steering.bench.latency_trial import Episode, LiveTrial, replay
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
+from vls_steering.bench.provenance import measured, steering_config
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies import NetworkPolicy, load_policy
 from vls_steering.policies.unet import parameter_count
@@ -128,10 +128,8 @@ class _Run:
         entrants = [entrant for entrant in self.trial.entrants if entrant.ticks]
         points = [point for point in self.points if point.entrant.ticks]
         return {
-            "bench": "latency",
+            **measured("latency", self._config()),
             "complete": self.complete,
-            "config": self._config(),
-            "version": __version__,
             "machine": {
                 **describe_machine(),
                 "system": platform.platform(),
@@ -169,7 +167,7 @@ class _Run:
                 "sha256": self.policy.sha256,
                 "parameters": parameter_count(self.policy.network),
             },
-            "methods": {entrant.name: entrant.settings.model_dump() for entrant in self.trial.entrants},
+            "steering": steering_config({entrant.name: entrant.settings for entrant in self.trial.entrants}),
         }
 
 

@@ -11,8 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from vls_steering import __version__
-from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.provenance import measured
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -25,14 +24,7 @@ def write_rows(
     more: Mapping[str, Any] = _NOTHING,
 ) -> None:
     """Write `out` and print the rows, all of the same columns; `more` is what the file holds besides."""
-    report = {
-        "bench": bench,
-        "config": dict(config),
-        "version": __version__,
-        "machine": describe_machine(),
-        "rows": list(rows),
-        **more,
-    }
+    report = {**measured(bench, config), "rows": list(rows), **more}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     table = Table(title=f"{bench} ({out})")
