@@ -142,6 +142,10 @@ def bench(
     time_scale: Annotated[
         float, typer.Option(min=0.001, max=100.0, help="Running clock: simulated over measured time of a tick.")
     ] = 1.0,
+    plan_every: Annotated[
+        float | None,
+        typer.Option(min=0.02, max=2.0, help="s from one plan to the next, of every method; default: its own."),
+    ] = None,
     policy: PolicyPath = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Latencies only: few observations and sweep points, under a minute.")
@@ -160,6 +164,9 @@ def bench(
     latency times every part of a tick, beside the released VLS algorithm and full-step denoising on the same policy and
     the same observations, and sweeps particles, steps, horizon, network and program.  graph-latency reads the same from
     the running node graph over a minute of simulated work.  Both want a machine with nothing else to do.
+
+    Methods plan as often as they were published for: VLS every 0.8 s, the others every 0.1 s.  --plan-every has all of
+    them plan equally often, so that a difference is of the samplers alone.
 
     Example: vls bench shift --episodes 100 --clock running --out runs/shift.json
 
@@ -221,6 +228,7 @@ def bench(
         resume=resume,
         privileged=privileged,
         policy=policy,
+        plan_every=plan_every,
     )
     bench_command(request)
 

@@ -16,6 +16,8 @@ from vls_steering.sim.scenes import SCENES
 DOCS = Path(__file__).resolve().parent.parent
 # What belongs on this page; other benchmarks have pages of their own.
 HERE = ("play", "shift", "quick", "undirected", "grasp", "perception")
+# What two reports that differ in the clock alone have in common.
+SAME = ("seeds", "seed", "episodes", "perception", "plan_every_given_s")
 INTRODUCTION = """# Results
 
 Made by `make docs` from the JSON files in `docs/results/`, each written by the command above its table. Failures,
@@ -102,6 +104,8 @@ def command(path: Path, report: Report) -> str:
     if config.get("clock", "paused") != "paused":
         name, *scaled = config["clock"].split(" at ")
         words.append(f"--clock {name}" + (f" --time-scale {scaled[0].split()[0]}" if scaled else ""))
+    if config.get("plan_every_given_s") is not None:
+        words.append(f"--plan-every {config['plan_every_given_s']:g}")
     if config.get("perception") == "privileged":
         words.append("--privileged")
     return " ".join([*words, f"--out docs/results/{path.name}"])
@@ -148,9 +152,7 @@ def clocks(bench: str, reports: Sequence[Report]) -> list[str]:
     parts = []
     for paused in (r for r in reports if r["config"]["clock"] == "paused"):
         for running in (r for r in reports if r["config"]["clock"].startswith("running")):
-            if any(
-                paused["config"][key] != running["config"][key] for key in ("seeds", "seed", "episodes", "perception")
-            ):
+            if any(paused["config"].get(key) != running["config"].get(key) for key in SAME):
                 continue
             waits = {row["method"]: row for row in paused["totals"]}
             body = [

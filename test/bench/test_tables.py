@@ -159,6 +159,17 @@ def test_a_run_that_went_on_in_another_checkout_says_both(
     assert run_bench(replace(first, resume=True))["commit"] == "1111111, 2222222"
 
 
+def test_every_method_plans_as_often_as_it_was_published_for_unless_told(
+    tmp_path: Path, solved: list[EpisodeKey]
+) -> None:
+    own = replace(options(tmp_path / "play.json"), methods=("vls_released", "ours"))
+    assert run_bench(own)["config"]["plan_every_s"] == {"vls_released": 0.8, "ours": 0.1}
+    told = replace(own, plan_every_s=0.1)
+    assert run_bench(told)["config"]["plan_every_s"] == {"vls_released": 0.1, "ours": 0.1}
+    with pytest.raises(ConfigurationError, match="another run: plan_every_s differs"):
+        run_bench(replace(own, resume=True))
+
+
 def test_a_crashing_episode_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: Path) -> Any:
         raise RuntimeError("no such world")

@@ -36,6 +36,13 @@ class BenchOptions:
     jobs: int = 1
     privileged: bool = False
     resume: bool = False
+    plan_every_s: float | None = None  # of every method; None: as each was published
+
+    def period_s(self, method: str) -> float:
+        """Time from one plan of a method to the next."""
+        if self.plan_every_s is not None:
+            return self.plan_every_s
+        return PLAN_EVERY_S.get(method, TICK_S)
 
 
 def run_bench(options: BenchOptions) -> dict[str, Any]:
@@ -84,7 +91,7 @@ def _run_episode(options: BenchOptions, key: EpisodeKey) -> dict[str, Any]:
             limit_s=task.limit_s,
             privileged=options.privileged,
             clock=options.clock,
-            pace=options.clock.pace(PLAN_EVERY_S.get(key.method)),
+            pace=options.clock.pace(options.period_s(key.method), stops=key.method in PLAN_EVERY_S),
         )
         return asdict(runner.run(spec))
     except Exception:  # noqa: BLE001 - whatever breaks must stay in the denominator
@@ -97,7 +104,7 @@ def _identity(options: BenchOptions, policy_sha256: str, key: EpisodeKey) -> dic
     return {
         **_run_identity(options, policy_sha256),
         "steering": steering_digest(preset(key.method)),
-        "plan_every_s": _plan_every_s(key.method),
+        "plan_every_s": options.period_s(key.method),
     }
 
 
@@ -118,11 +125,8 @@ def _config(options: BenchOptions, methods: tuple[str, ...]) -> dict[str, Any]:
         "seeds": options.seeds.source,
         "seed": options.seeds.values[0],
         "methods": list(methods),
-        "plan_every_s": {method: _plan_every_s(method) for method in methods},
+        "plan_every_s": {method: options.period_s(method) for method in methods},
+        "plan_every_given_s": options.plan_every_s,
         "steering": steering_config({method: preset(method) for method in methods}),
         "jobs": options.jobs,
     }
-
-
-def _plan_every_s(method: str) -> float:
-    return PLAN_EVERY_S.get(method, TICK_S)
