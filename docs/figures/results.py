@@ -94,7 +94,8 @@ def rates(config: Report) -> list[str]:
 def command(path: Path, report: Report) -> str:
     """What wrote the file."""
     config = report["config"]
-    words = [f"vls bench {report['bench']}", f"--episodes {config.get('episodes', config.get('scenes'))}"]
+    words = [f"vls bench {report['bench']}"]
+    words += [f"--{name} {config[name]}" for name in ("episodes", "scenes", "sequences") if name in config]
     if config.get("seeds") in ("development", "held-out"):
         words.append(f"--seeds {config['seeds']}")
     else:

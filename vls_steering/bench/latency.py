@@ -28,7 +28,7 @@ from vls_steering.bench.latency_cases import (
 from vls_steering.bench.latency_chain import Chain
 from vls_steering.bench.latency_device import STRATEGIES, device_rows, make_fixed_tick
 from vls_steering.bench.latency_floor import matmul_peak_gflop_s
-from vls_steering.bench.latency_report import RATIOS, around_rows, chain_row, method_row, ratios, sweep_row
+from vls_steering.bench.latency_report import RATIOS, around_rows, chain_row, method_rows, ratios, sweep_row
 from vls_steering.bench.latency_trial import Episode, LiveTrial, replay
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
@@ -125,7 +125,6 @@ class _Run:
         self.complete = True
 
     def report(self) -> dict[str, Any]:
-        entrants = [entrant for entrant in self.trial.entrants if entrant.ticks]
         points = [point for point in self.points if point.entrant.ticks]
         return {
             **measured("latency", self._config()),
@@ -140,7 +139,7 @@ class _Run:
             },
             "around_ms": around_rows(self.trial),
             "picture_to_chunk_ms": chain_row(self.trial),
-            "methods": [method_row(entrant, self._peak_gflop_s) for entrant in entrants],
+            "rows": method_rows(self.trial.entrants, self._peak_gflop_s, self.options.seed),
             **ratios(self.trial.entrants, self.options.seed),
             "sweeps": [sweep_row(point, self._peak_gflop_s) for point in points],
             "device": self.device,
@@ -172,11 +171,11 @@ class _Run:
 
 
 def _print(report: dict[str, Any]) -> None:
-    rows = report["methods"]
+    rows = report["rows"]
     table = Table(title="p50 / p95 ms")
     table.add_column("part")
     for row in rows:
-        table.add_column(f"{row['method']}\nK {row['particles']}, {row['nfe']:g} evaluations", justify="right")
+        table.add_column(f"{row['method']}\nK {row['k']}, {row['nfe']:g} evaluations", justify="right")
     for part in rows[0]["parts_ms"]:
         table.add_row(part, *(_span(row["parts_ms"][part]) for row in rows))
     for part, figures in report["around_ms"].items():

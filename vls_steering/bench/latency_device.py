@@ -151,7 +151,7 @@ def device_rows(tick: FixedTick, strategies: Sequence[Strategy], rounds: int) ->
     """One row a strategy, measured in turns; one that cannot be prepared has a `failure` in place of times."""
     prepared, rows = dict[str, Tick](), dict[str, dict[str, Any]]()
     for strategy in strategies:
-        rows[strategy.name] = {"strategy": strategy.name, "particles": len(tick.start), "nfe": tick.levels.shape[1] - 1}
+        rows[strategy.name] = {"strategy": strategy.name, "k": len(tick.start), "nfe": tick.levels.shape[1] - 1}
         try:
             launched = strategy.prepare(tick)
             for _ in range(WARM_UP):

@@ -157,7 +157,6 @@ def _print(report: dict[str, Any]) -> None:
     table = Table(title=f"{title}; ms")
     for column in ("ticks", "part", "p50", "p95", "p99"):
         table.add_column(column)
-    for kind, parts in report["parts_ms"].items():
-        for part, row in parts.items():
-            table.add_row(kind, part, *(f"{row[name]:.1f}" for name in ("p50", "p95", "p99")))
+    for row in report["rows"]:
+        table.add_row(row["ticks"], row["part"], *(f"{row[name]:.1f}" for name in ("p50", "p95", "p99")))
     Console().print(table)
