@@ -244,18 +244,19 @@ def _given(context: typer.Context) -> dict[str, Any]:
 def calibrate(
     out: Out,
     policy: PolicyPath = None,
-    suite: Annotated[str, typer.Option(help="Benchmark whose tasks are run: quick, play or shift.")] = "quick",
+    suite: Annotated[str, typer.Option(help="Benchmark whose tasks are run: shift, play or quick.")] = "shift",
     preset: Annotated[str, typer.Option(help="Steering method to calibrate.")] = "ours",
-    episodes: Annotated[int, typer.Option(min=1, help="Development seeds of each setting, as in vls bench.")] = 20,
+    episodes: Annotated[int, typer.Option(min=1, help="Development seeds of each setting, as in vls bench.")] = 100,
     jobs: Jobs = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
     """Measure success against the number of candidates K and the selection temperature; write the settings to use.
 
     More candidates are not always better: the more there are, the likelier one fools the reward (V-GPS: .77, .81, .84
-    and .63 at K 10, 30, 50 and 100).  So K is a measured cap: the smallest K whose success lies within the 95 %
-    interval of the best one.  Tasks that every setting solves say nothing: choose harder ones or more seeds.  Keypoints
-    are the simulator's, the clock is paused; the file says so.
+    and .63 at K 10, 30, 50 and 100).  So K is a measured cap: the smallest K that is not significantly below the best
+    one on the same episodes (McNemar, p below .05).  With few episodes nothing is significant and the smallest K wins;
+    tasks that every setting solves say nothing either.  Keypoints are the simulator's, the clock is paused; the file
+    says so.
 
     Example: vls calibrate --policy my_policy.safetensors --out my_policy.calibration.yaml
     """
