@@ -81,7 +81,7 @@ def make_fixed_tick(
     return FixedTick(
         policy=moved,
         settings=settings,
-        objective=Objective(program.stages[0], scene, space, anchor, times_s),
+        objective=Objective(program.stages[0], scene, space, anchor, times_s, settings.reward_s),
         encoding=encoding,
         start=noise,
         levels=descend(torch.ones(settings.count).to(encoding), settings.cold_steps).levels,
