@@ -345,17 +345,23 @@ def test_the_report_has_every_part_and_both_ratios(options: LatencyOptions) -> N
     run_latency(options)
     report = json.loads(options.out.read_text())
     assert report["complete"]
-    assert [row["method"] for row in report["methods"]] == [OURS, OURS_COLD, RELEASED, FULL]
-    for row in report["methods"]:
+    assert [row["method"] for row in report["rows"]] == [OURS, OURS_COLD, RELEASED, FULL]
+    for row in report["rows"]:
         assert {"encode", "denoise", "reward gradient", "select", "other", "tick"} <= set(row["parts_ms"])
         assert row["parts_ms"]["tick"]["n"] >= 1
+        assert row["tick_ms_p50"] == row["parts_ms"]["tick"]["p50"]
+        assert row["parameters"] == report["config"]["policy"]["parameters"]
+    rows = {row["method"]: row for row in report["rows"]}
+    assert [rows[name]["steps"] for name in (OURS, OURS_COLD, RELEASED, FULL)] == [3, 16, 100, 100]
+    assert rows[RELEASED]["speedup_vs_vls_released"] == 1.0
+    assert rows[OURS_COLD]["speedup_vs_vls_released"] == report["speedup_vs_vls_released"][OURS_COLD]["ratio"]
     assert set(report["around_ms"]) == {"perception", "message", "governor"}
     for key in ("speedup_vs_vls_released", "speedup_vs_full_denoising"):
         ratio = report[key][OURS_COLD]
         assert 0.0 < ratio["low"] <= ratio["ratio"] <= ratio["high"]
     assert {row["sweep"] for row in report["sweeps"]} == {"particles", "steps", "horizon", "parameters", "terms"}
     assert report["machine"]["threads"] == 1
-    assert report["config"]["methods"][OURS] == preset("ours").model_dump()
+    assert report["config"]["steering"][OURS]["settings"] == preset("ours").model_dump()
 
 
 def test_ctrl_c_leaves_what_was_measured(options: LatencyOptions, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +375,7 @@ def test_ctrl_c_leaves_what_was_measured(options: LatencyOptions, monkeypatch: p
         run_latency(options)
     report = json.loads(options.out.read_text())
     assert not report["complete"]
-    assert report["methods"][1]["parts_ms"]["tick"]["n"] == 2
+    assert report["rows"][1]["parts_ms"]["tick"]["n"] == 2
     assert report["sweeps"] == []
 
 
@@ -407,17 +413,18 @@ def test_the_graphs_ticks_are_told_apart_by_how_they_began() -> None:
     ticks = [graph_tick(i, warm=i > 1, tick_ms=30.0 if i > 1 else 130.0) for i in range(10)]
     found = graph_summary(ticks, [0.0, 0.01, 0.02, 0.05], period_s=0.1)
     assert found["warm_share"] == 0.8
-    assert found["particles"] == [12]
+    assert found["k"] == [12]
     assert found["deadline_misses"] == 2
     assert found["real_time_factor"] == 0.5
-    assert found["parts_ms"]["warm"]["tick"]["p95"] == 30.0
-    assert found["parts_ms"]["cold"]["tick"]["p50"] == 130.0
+    ticks_of = {row["ticks"]: row for row in found["rows"] if row["part"] == "tick"}
+    assert ticks_of["warm"]["p95"] == 30.0
+    assert ticks_of["cold"]["p50"] == 130.0
     assert found["set_point_interval_ms"]["p50"] == pytest.approx(10.0)
 
 
 def test_a_graph_without_a_cold_tick_has_no_row_for_it() -> None:
     found = graph_summary([graph_tick(i, True, 20.0) for i in range(3)], [], period_s=0.1)
-    assert set(found["parts_ms"]) == {"all", "warm"}
+    assert {row["ticks"] for row in found["rows"]} == {"all", "warm"}
     assert found["set_point_interval_ms"] is None
 
 

@@ -78,7 +78,7 @@ def make_fixed_tick(
     scene = Scene.from_observation(seen, dtype=encoding.dtype, device=encoding.device)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn((settings.count, space.horizon, space.size), generator=generator).to(encoding)
-    objective = Objective(program.stages[0], scene, space, anchor, times_s)
+    objective = Objective(program.stages[0], scene, space, anchor, times_s, settings.reward_s)
     return FixedTick(
         policy=moved,
         settings=settings,
@@ -153,7 +153,7 @@ def device_rows(tick: FixedTick, strategies: Sequence[Strategy], rounds: int) ->
     """One row a strategy, measured in turns; one that cannot be prepared has a `failure` in place of times."""
     prepared, rows = dict[str, Tick](), dict[str, dict[str, Any]]()
     for strategy in strategies:
-        rows[strategy.name] = {"strategy": strategy.name, "particles": len(tick.start), "nfe": tick.levels.shape[1] - 1}
+        rows[strategy.name] = {"strategy": strategy.name, "k": len(tick.start), "nfe": tick.levels.shape[1] - 1}
         try:
             launched = strategy.prepare(tick)
             for _ in range(WARM_UP):

@@ -70,6 +70,12 @@ class PolicyNodeSettings(Settings):
         chosen = preset(values.get("preset", "ours")).model_dump()
         return {**values, "steering": _merged(chosen, values.get("steering", {}))}
 
+    def steering_of(self, policy_sha256: str) -> SteeringSettings:
+        """What the policy with this digest is steered with; raises ConfigurationError for another's calibration."""
+        if not self.calibration:
+            return self.steering
+        return load_calibration(Path(self.calibration)).on(self.steering, policy_sha256)
+
 
 class PolicyBody:
     """Owns the pilot; silent until there is a program, then a chunk or a reason for every tick."""
@@ -79,10 +85,7 @@ class PolicyBody:
         torch.set_num_threads(settings.threads)
         policy = load_policy(Path(settings.policy) if settings.policy else SHIPPED_POLICY)
         self._space = policy.action_space
-        steering = settings.steering
-        if settings.calibration:
-            steering = load_calibration(Path(settings.calibration)).on(steering, policy.sha256)
-        self._pilot = Pilot(policy, steering, settings.seed)
+        self._pilot = Pilot(policy, settings.steering_of(policy.sha256), settings.seed)
         self._from_noise_s = rehearse(self._pilot)  # the first pass through a network is the slowest: not in motion
         node.facts.update(policy=f"{policy.name} {policy.sha256[:12]}", preset=settings.preset)
         self._joints = JointStateReader(node, ArmKinematics())

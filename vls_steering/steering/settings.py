@@ -78,6 +78,9 @@ class DiversitySettings(Settings):
     )
     strength: float = Field(1.0, ge=0.0, le=1000.0, description="weight of the repulsion")
     until: float = Field(0.3, ge=0.0, le=1.0, description="first share of the steps, in which it acts")
+    path_s: float = Field(
+        0.0, ge=0.0, le=60.0, description="part of the paths that inverse_distance keeps apart, s; 0 = all of them"
+    )
 
 
 class ResampleSettings(Settings):
@@ -100,6 +103,11 @@ class ResampleSettings(Settings):
     elites: int = Field(1, ge=0, le=64, description="best particles that survive whatever is drawn")
     carry: float = Field(
         1.0, ge=0.0, le=1.0, description="share of the log weights kept when not resampling; VLS's code keeps none"
+    )
+    correction: Literal["reward", "memory"] = Field(
+        "reward",
+        description="what the last look of max and sum weighs: the last reward, so that the law is exp(b r); VLS's "
+        "code: what is kept of all rewards",
     )
     judged: Literal["clean", "noisy"] = Field(
         "clean", description="what the reward looks at; VLS's code: the noisy chunk"
@@ -198,6 +206,9 @@ class SteeringSettings(Settings):
     eta: float = Field(0.0, ge=0.0, le=1.0, description="stochasticity of the denoising step: 0 DDIM, 1 ancestral")
     deadline_ms: float = Field(
         0.0, ge=0.0, le=60000.0, description="time of a tick, ms, after which the best chunk so far goes out; 0 = none"
+    )
+    reward_s: float = Field(
+        0.0, ge=0.0, le=60.0, description="part of a chunk that the reward looks at, s; 0 = all of it"
     )
     start: StartSettings = StartSettings()
     guide: GuideSettings = GuideSettings()
