@@ -1,7 +1,7 @@
 """The node graph's own definitions -> docs/nodes.md: nodes, topics, services, actions, parameters, launch arguments.
 
-Who publishes and who subscribes is read from the source of each node's module and of the modules in nodes/ that it
-imports: nothing is started, and what only some parameters or back ends need is there too.
+Who publishes and who subscribes is read from the source of each node's module and of what that uses of nodes/: nothing
+is started, and what only some parameters or back ends need is there too.
 """
 
 from __future__ import annotations
@@ -114,18 +114,23 @@ def render() -> str:
 
 
 def ends_of(node: str) -> Ends:
-    """Everything that the node's module and those it imports talk through."""
+    """Everything that the node's module, and what it uses of others, talks through."""
     ends = Ends()
-    for module in sorted(reached(node)):
-        read_module(module, ends)
+    for unit in sorted(reached(node)):
+        read_unit(unit, ends)
     return ends
 
 
-def reached(node: str) -> set[str]:
-    """Modules of nodes/ that are imported by the module of `node`, however indirectly, and itself."""
-    found, waiting = {node}, [node]
+# A class, a function or a constant at the top of a module of nodes/: (module, name).
+Unit = tuple[str, str]
+
+
+def reached(node: str) -> set[Unit]:
+    """Everything in the module of `node`, and whatever that names, however indirectly."""
+    waiting: list[Unit] = [(node, name) for name in units(node)]
+    found = set(waiting)
     while waiting:
-        for other in imported(waiting.pop()) - found:
+        for other in named_in(waiting.pop()) - found:
             found.add(other)
             waiting.append(other)
     return found
@@ -136,18 +141,44 @@ def tree(module: str) -> ast.Module:
     return ast.parse((SOURCES / f"{module}.py").read_text(encoding="utf-8"))
 
 
-def imported(module: str) -> set[str]:
-    names: set[str] = set()
-    for node in ast.walk(tree(module)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vls_steering.nodes"):
-            tail = str(node.module).split(".")[2:]
-            names |= set(tail[:1]) or {alias.name for alias in node.names}
-    return {name for name in names if (SOURCES / f"{name}.py").is_file()}
+@cache
+def units(module: str) -> Mapping[str, ast.stmt]:
+    found: dict[str, ast.stmt] = {}
+    for node in tree(module).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            found[node.name] = node
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id: node for target in targets if isinstance(target, ast.Name)}
+    return found
 
 
-def read_module(module: str, ends: Ends) -> None:
-    """Add what the calls of one module open."""
-    calls = [node for node in ast.walk(tree(module)) if isinstance(node, ast.Call)]
+@cache
+def imported(module: str) -> Mapping[str, Unit]:
+    """Name here -> what it is in the module of nodes/ that it comes from."""
+    return {
+        alias.asname or alias.name: (node.module.rpartition(".")[2], alias.name)
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vls_steering.nodes.") and node.module
+        for alias in node.names
+    }
+
+
+def named_in(unit: Unit) -> set[Unit]:
+    module, name = unit
+    if name not in units(module):
+        return set()
+    names = {node.id for node in ast.walk(units(module)[name]) if isinstance(node, ast.Name)}
+    here = {(module, other) for other in names & set(units(module))}
+    return here | {imported(module)[other] for other in names & set(imported(module))}
+
+
+def read_unit(unit: Unit, ends: Ends) -> None:
+    """Add what the calls of one unit open."""
+    module, name = unit
+    if name not in units(module):
+        return
+    calls = [node for node in ast.walk(units(module)[name]) if isinstance(node, ast.Call)]
     has_cameras = any(last_name(call.func) == "camera_topics" for call in calls)
     service_types = [ast.unparse(call.args[0]) for call in calls if last_name(call.func) == "create_service"]
     for call in calls:
@@ -164,11 +195,11 @@ def read_module(module: str, ends: Ends) -> None:
         elif kind == "serve_trigger":
             ends.serves[constant(module, arguments[0])] = "std_srvs/srv/Trigger"
         else:
-            for name in service_names(module, arguments):
+            for service in service_names(module, arguments):
                 if kind == "create_client":
-                    ends.calls.add(name)
+                    ends.calls.add(service)
                 elif service_types:
-                    ends.serves[name] = f"std_srvs/srv/{service_types[0]}"
+                    ends.serves[service] = f"std_srvs/srv/{service_types[0]}"
 
 
 def service_names(module: str, arguments: Sequence[ast.expr]) -> Iterator[str]:
