@@ -34,9 +34,10 @@ demo: setup ## one instruction in a scene outside training, on the simulated arm
 test: setup ## every test, real ROS 2 nodes included
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: setup ## ruff, and mypy (strict in the pure rooms)
+lint: setup ## ruff, mypy (strict in the pure rooms), and hadolint for the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint docker/Dockerfile
 
 bench: setup ## success rates: make bench BENCH=quick OUT=file.json ARGS="--episodes 20 --seed 1000"
 	@mkdir -p $(dir $(OUT))

@@ -45,6 +45,14 @@ def test_only_a_simulated_world_gives_time_and_no_physical_arm_brings_a_simulati
             assert entry.parameters(Deployment(robot=robot))["use_sim_time"] == bool(simulation)
 
 
+def test_every_robot_that_can_be_asked_for_has_a_back_end() -> None:
+    from vls_steering.nodes.back_ends import BACK_ENDS
+    from vls_steering.nodes.executor import ExecutorNodeSettings
+
+    asked = get_args(Deployment.model_fields["robot"].annotation)
+    assert set(asked) == set(get_args(ExecutorNodeSettings.model_fields["robot"].annotation)) == set(BACK_ENDS)
+
+
 def test_a_circle_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="circle"):
         in_order((NodeEntry("egg", after=("hen",)), NodeEntry("hen", after=("egg",))))

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Process exit codes of `vls` (docs/architecture.md, command contract)."""
+    """Process exit codes of `vls` (docs/commands.md)."""
 
     SUCCESS = 0
     INTERNAL_ERROR = 1

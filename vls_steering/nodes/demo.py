@@ -20,7 +20,7 @@ from vls_steering.nodes.demo_files import write_files
 from vls_steering.nodes.demo_options import DemoOptions, write_parameters
 from vls_steering.nodes.demo_task import run_task
 from vls_steering.nodes.supervisor import node_environment
-from vls_steering.policies import load_policy
+from vls_steering.policies import open_policy
 from vls_steering.sim.layout import SceneLayout
 
 __all__ = ["DemoOptions", "isolate", "run_demo", "terminated_like_interrupted"]
@@ -53,7 +53,7 @@ def _run(options: DemoOptions, display: Display) -> ExitCode:
     folder = options.open_folder()
     display.headline(f'"{options.instruction}"', f"scene {options.scene}, seed {options.seed}, {folder}")
     goal = goal_of(options.instruction)
-    policy = load_policy(options.policy_file)
+    policy = open_policy(options.policy_file)
     prologue = Prologue(policy, options.scene, options.seed, goal)
     try:
         pace = _pace(prologue, options, display)

@@ -30,7 +30,7 @@ from vls_steering.nodes.scheduling import Urgency, go_first
 from vls_steering.nodes.sim_robot import JointStateReader
 from vls_steering.nodes.stale_objects import stale_object
 from vls_steering.nodes.steering_status import steering_status_message
-from vls_steering.policies.checkpoint import load_policy
+from vls_steering.policies.formats import open_policy
 from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.rewards import CompiledProgram, Stage, compile_program, parse_program
 from vls_steering.rewards.expression import Text, walk
@@ -83,7 +83,7 @@ class PolicyBody:
     def __init__(self, node: RoomNode, settings: PolicyNodeSettings) -> None:
         self._node, self._settings = node, settings
         torch.set_num_threads(settings.threads)
-        policy = load_policy(Path(settings.policy) if settings.policy else SHIPPED_POLICY)
+        policy = open_policy(Path(settings.policy) if settings.policy else SHIPPED_POLICY)
         self._space = policy.action_space
         self._pilot = Pilot(policy, settings.steering_of(policy.sha256), settings.seed)
         self._from_noise_s = rehearse(self._pilot)  # the first pass through a network is the slowest: not in motion
