@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -80,7 +79,8 @@ class CameraBody:
     def _deliver(self, frame: CameraFrame) -> None:
         for publisher, message in zip(self._publishers[frame.camera], camera_messages(frame), strict=True):
             publisher.publish(message)
-        self._monitors[frame.camera].seen(time.monotonic(), self._node.now_s() - frame.stamp_s)
+        now_s = self._node.now_s()
+        self._monitors[frame.camera].seen(now_s, now_s - frame.stamp_s)
 
 
 def _rates(settings: CameraNodeSettings) -> dict[str, float]:

@@ -48,13 +48,13 @@ class DeviceCamera:
                 frame = self._source.read()
             except StreamFault as fault:
                 failures += 1
-                self._node.facts["camera"] = str(fault)
+                self._node.complaints["camera"] = str(fault)
                 if failures == TRIES:
                     raise
                 continue
             failures = 0
             if frame is None:
-                self._node.facts["camera"] = "the recording is over"
+                self._node.complaints["camera"] = "the recording is over"
                 return
-            self._node.facts["camera"] = "delivers"
+            self._node.complaints["camera"] = ""
             self._deliver(frame)

@@ -6,6 +6,7 @@ A physical arm's links are told by the robot_state_publisher beside its driver.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from vls_steering.nodes.conversions import header, stamp_seconds
 from vls_steering.robots.link_frames import ROOT_FRAME, UPRIGHT, LinkFrames
 
 WORLD_FRAME = "world"
+ARM_FRAMES_HZ = 50.0  # who reads them interpolates
 UNIT_TOLERANCE = 0.01  # of a quaternion's squared length
 HOW_TO_GET_IT = "Run `make setup`, which builds it, or source a ROS 2 distribution (ros-<distro>-tf2-msgs)"
 
@@ -49,12 +51,16 @@ class ArmFrames:
         self._links = LinkFrames() if tells_links and topics.TF is not None else None
         in_world = Transform(WORLD_FRAME, ROOT_FRAME, np.zeros(3), UPRIGHT)
         FixedFrames(node, (in_world, *(self._links.fixed if self._links is not None else ())))
+        self._told_s = -math.inf
         self._publisher = node.publisher(topics.TF) if topics.TF is not None and self._links is not None else None
 
     def tell(self, stamp_s: float, joint_positions: FloatArray, gripper_width_m: float) -> None:
-        """Costs nothing while nobody listens.  `joint_positions` (7,) rad."""
+        """At most `ARM_FRAMES_HZ` times a second, and only while somebody listens.  `joint_positions` (7,) rad."""
         if self._publisher is None or self._links is None or not self._publisher.get_subscription_count():
             return
+        if 0.0 <= stamp_s - self._told_s < 1.0 / ARM_FRAMES_HZ - 1e-6:
+            return
+        self._told_s = stamp_s
         self._publisher.publish(_message(self._links.moving(joint_positions, gripper_width_m), stamp_s))
 
 

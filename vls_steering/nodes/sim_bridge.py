@@ -37,6 +37,7 @@ PERIOD_S = 0.01
 # Less than what the perception calls a silent camera (0.16 s) and the executor's patience (0.2 s): a busy host alone
 # must not stop the arm.  Drawing a picture takes longer than a set-point, so it is waited for longer.
 PICTURE_AGE_S, PICTURE_WAIT_S = 0.14, 2.0
+SILENCE_S = 0.5  # for /diagnostics
 
 
 class SimBridgeSettings(Settings):
@@ -73,8 +74,9 @@ class SimBridgeBody:
         self._in_lockstep = self._pictures_in_step = self._ending = False
         self._picture_s = 0.0
         self._holds: bool | None = None
-        self._node.subscribe(topics.SET_POINT, self._receive)
-        self._node.subscribe(topics.CAMERA_HEALTH, self._receive_health)
+        # Silent until the executor is armed, and where no perception runs.
+        self._node.subscribe(topics.SET_POINT, self._receive, silence_s=SILENCE_S)
+        self._node.subscribe(topics.CAMERA_HEALTH, self._receive_health, silence_s=SILENCE_S)
         self._node.serve_trigger(topics.SIM_RESET_SERVICE, self._reset)
         self._thread = threading.Thread(target=self._run, name="physics", daemon=True)
         self._thread.start()
