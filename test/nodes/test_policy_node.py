@@ -13,6 +13,7 @@ import yaml
 
 pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from nodes.stage import Stage
 from policies.untrained import untrained_policy
 
@@ -258,3 +259,32 @@ def _changed(name: str, **changes: Any) -> Keypoints:
 def test_the_parameters_say_what_is_in_force() -> None:
     shown = {p.name: p.value for p in as_parameters(PolicyNodeSettings(preset="base"))}
     assert (shown["preset"], shown["steering.particles"]) == ("base", 1)
+
+
+def test_its_line_in_the_diagnostics_warns_of_what_keeps_it_from_steering(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    one.advance(0.2)
+    idle = one.diagnose("steering")
+    assert (idle.level, idle.message) == (DiagnosticStatus.OK, "there is no reward program")
+    program = one.give("pick up the red cube", sha256="0" * 64)
+    one.advance(0.2)
+    refused = one.diagnose("steering")
+    assert refused.level == DiagnosticStatus.WARN
+    assert "digest" in refused.message
+    assert program.instruction
+    one.advance(0.8, with_keypoints=False)
+    blind = one.diagnose("steering")
+    assert blind.level == DiagnosticStatus.WARN
+    assert "keypoints of" in blind.message
+
+
+def test_its_deadline_misses_are_a_warning_once(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
+    one = desk()
+    one.give("pick up the red cube")
+    one.advance(0.2)
+    one.diagnose("steering")
+    monkeypatch.setattr(one.node.body, "_settings", one.node.settings.model_copy(update={"tick_period_s": 1e-6}))
+    one.advance(0.1)
+    line = one.diagnose("steering")
+    assert line.level == DiagnosticStatus.WARN
+    assert "1 deadlines missed since the last report" in line.message

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from vls_steering.bench.calibration import load_calibration
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import Refusal, StreamFault
-from vls_steering.core.types import ActionChunk, Keypoints, Observation, RobotState
+from vls_steering.core.types import ActionChunk, ChunkSource, Keypoints, Observation, RobotState
 from vls_steering.msg import Keypoints as KeypointsMessage
 from vls_steering.msg import RewardProgram, SteeringStatus
 from vls_steering.nodes import topics
@@ -29,7 +29,7 @@ from vls_steering.nodes.run import run_node
 from vls_steering.nodes.scheduling import Urgency, go_first
 from vls_steering.nodes.sim_robot import JointStateReader
 from vls_steering.nodes.stale_objects import stale_object
-from vls_steering.nodes.steering_status import steering_status_message
+from vls_steering.nodes.steering_status import SteeringReporter, steering_status_message
 from vls_steering.policies.formats import open_policy
 from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.rewards import CompiledProgram, Stage, compile_program, parse_program
@@ -105,10 +105,12 @@ class PolicyBody:
         self._latency = LatencyEstimate()
         self._latency.add(self._from_noise_s)
         self._ticks = self._misses = self._asked = self._steered = 0
+        self._reporter = SteeringReporter()
         node = self._node
         self._joints.start()
         node.subscribe(topics.KEYPOINTS, self._receive_keypoints, expected_hz=10.0)
         node.subscribe(topics.REWARD_PROGRAM, self._receive_program)
+        node.report_by(self._reporter.report)
         self._loop = PacedLoop(node, self._settings.tick_period_s, self._tick)
 
     def stop(self) -> None:
@@ -133,7 +135,7 @@ class PolicyBody:
         try:
             observation = self._observe(keypoints, now_s)
         except StreamFault as fault:
-            self._report(SteeringStatus(header=header(now_s), reason=str(fault)), program)
+            self._report(SteeringStatus(header=header(now_s), reason=str(fault)), program, concern=str(fault))
             return
         if program is None and not self._settings.unsteered:
             self._rest(observation, self._refusal or "there is no reward program", None)
@@ -152,7 +154,8 @@ class PolicyBody:
         if status.tick_ms > 1e3 * self._settings.tick_period_s:
             self._misses += 1
             status.reason = "; ".join(part for part in (status.reason, _overrun(result.telemetry.durations_ms)) if part)
-        self._report(status, program)
+        is_hold = result.chunk.source is ChunkSource.HOLD and not status.finished
+        self._report(status, program, concern=status.reason if is_hold else "")
         if self._markers.get_subscription_count():
             keep_outs = _kept_clear(program.program.stages[result.telemetry.stage]) if program else frozenset[str]()
             self._markers.publish(steering_markers(result, observation.keypoints, keep_outs))
@@ -184,17 +187,20 @@ class PolicyBody:
             hold = hold_chunk(still, self._space.horizon, opened, self._space.step_s, "", 0)
             self._send(hold)
             self._pilot.commit(hold)  # what it planned before is over
-        self._report(SteeringStatus(header=header(observation.stamp_s), reason=reason), program)
+        # That nobody has asked for anything is no concern.
+        concern = reason if program is not None or self._refusal else ""
+        self._report(SteeringStatus(header=header(observation.stamp_s), reason=reason), program, concern)
 
     def _send(self, chunk: ActionChunk) -> None:
         self._last = replace(chunk, sequence=self._ticks)
         self._chunks.publish(chunk_message(self._last))
 
-    def _report(self, status: SteeringStatus, program: CompiledProgram | None) -> None:
+    def _report(self, status: SteeringStatus, program: CompiledProgram | None, concern: str) -> None:
         status.sequence, status.deadline_misses = self._ticks, self._misses
         status.share_steered = self._steered / self._asked if self._asked else 0.0
         status.program_sha256 = program.sha256 if program is not None else ""
         self._statuses.publish(status)
+        self._reporter.tell(status, concern)
         if status.reason:
             self._node.get_logger().info(status.reason, throttle_duration_sec=5.0)
 
