@@ -17,7 +17,8 @@ OUT ?= runs/bench-$(BENCH).json
 # What the environment is made from: when one of these changes, the next `make` brings the environment up to date.
 # The Python modules are not among them, because they are used where they are.
 SOURCES := constraints.txt pyproject.toml setup.py package.xml CMakeLists.txt requirements/ros-build.txt \
-	requirements/assets.txt cmake/interface_targets.cmake tools/setup.sh $(wildcard msg/*.msg action/*.action)
+	requirements/assets.txt cmake/interface_targets.cmake tools/setup.sh tools/build_tf2_msgs.sh \
+	$(wildcard msg/*.msg action/*.action requirements/tf2_msgs/*)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
