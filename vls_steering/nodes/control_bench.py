@@ -23,9 +23,9 @@ from sensor_msgs.msg import JointState
 
 from vls_steering import __version__
 from vls_steering.bench.control import histogram, lag_s, quantile_rows
-from vls_steering.bench.latency import check_writable
 from vls_steering.bench.machine import describe_machine
 from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.files import check_writable
 from vls_steering.msg import SafetyStatus, SetPoint
 from vls_steering.nodes import topics
 from vls_steering.nodes.arm_rig import ARM_NODES, ArmRig

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from vls_steering import __version__
 from vls_steering.bench.faults import FaultRow, fault_table
-from vls_steering.bench.latency import check_writable
 from vls_steering.bench.machine import describe_machine
 from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.files import check_writable
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes.arm_rig import ARM_NODES, SEEING_NODES, ArmRig
 from vls_steering.nodes.conversions import stamp_seconds
