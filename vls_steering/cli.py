@@ -11,13 +11,15 @@ import typer
 from vls_steering import __version__
 from vls_steering.cli_robot import franka, sim
 from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.extras import explained
 
 app = typer.Typer(
     name="vls",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 success, 2 bad arguments, 3 refused, 4 task failed, 5 safety stop.",
+    epilog="Exit codes: 0 success, 1 something else failed, 2 bad arguments, 3 refused, 4 task failed, 5 safety stop, "
+    "130 interrupted.",
 )
 
 DEMO_INSTRUCTION = "pick up the green cylinder but stay clear of the purple box"
@@ -173,9 +175,11 @@ def bench(
     Example: vls bench latency --quick --out runs/latency.json
     """
     from vls_steering.bench.options import check_options
+    from vls_steering.core.files import check_writable
     from vls_steering.policies.shipped import SHIPPED_POLICY
 
     check_options(name, _given(context))
+    check_writable(out)  # whatever is measured: before, not after
     if name == "latency":
         from vls_steering.bench.latency import LatencyOptions, latency_command
 
@@ -359,6 +363,12 @@ def main() -> None:
     except VlsError as error:
         typer.echo(f"vls: {error}", err=True)
         sys.exit(int(error.exit_code))
+    except ModuleNotFoundError as error:
+        missing = explained(error)
+        if missing is None:
+            raise
+        typer.echo(f"vls: {missing}", err=True)
+        sys.exit(int(missing.exit_code))
     except KeyboardInterrupt:
         typer.echo("vls: interrupted", err=True)
         sys.exit(int(ExitCode.INTERRUPTED))

@@ -64,6 +64,12 @@ class Measures:
     verdict: Verdict = field(repr=True)
 
 
+def nothing_measured(goal: Skill | None) -> Measures:
+    """Of a run that ended before anything could be recorded."""
+    none = np.zeros(0)
+    return Measures(none, np.zeros((0, 3)), none, none, none, none, _verdict(goal, {}, touched=False, start_s=0.0))
+
+
 class Scorer:
     """Goes through recorded states with a world of its own.
 

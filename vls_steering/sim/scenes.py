@@ -31,6 +31,11 @@ SCENES: MappingProxyType[str, Callable[[int, str], SceneLayout]] = MappingProxyT
     }
 )
 
+# What must be kept clear of there is marked nowhere: only the benchmark can tell the program of it, no sentence can.
+_UNSEEN = frozenset({"keep_out"})
+# Scenes for everything that sees by cameras and is told by a sentence: the demo, the nodes, the protocol arm.
+CAMERA_SCENES = tuple(scene for scene in SCENES if scene not in _UNSEEN)
+
 
 def draw_layout(scene: str, seed: int, target: str = "red cube") -> SceneLayout:
     """The layout that `seed` names in `scene`; `target` is the object that a shift is about.
