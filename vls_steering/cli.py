@@ -12,6 +12,7 @@ from vls_steering import __version__
 from vls_steering.cli_robot import franka, sim
 from vls_steering.core.errors import ExitCode, VlsError
 from vls_steering.core.extras import explained
+from vls_steering.sim.scene_names import CAMERA_SCENES, SCENE_NAMES
 
 app = typer.Typer(
     name="vls",
@@ -52,7 +53,7 @@ def root(
 @app.command()
 def demo(
     instruction: Annotated[str, typer.Option(help="What the arm should do, in plain words.")] = DEMO_INSTRUCTION,
-    scene: Annotated[str, typer.Option(help="Scene to draw: play or obstacle.")] = "obstacle",
+    scene: Annotated[str, typer.Option(help=f"Scene to draw: {', '.join(CAMERA_SCENES)}.")] = "obstacle",
     seed: Seed = 7,
     vlm: Annotated[
         str, typer.Option(help="Who writes the program: offline, replay, openai, transformers.")
@@ -297,7 +298,7 @@ def export(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="Reward program (.json, .yaml), or guidance functions (.py, .txt).")],
-    scene: Annotated[str, typer.Option(help="Check it in this scene too: play or obstacle.")] = "",
+    scene: Annotated[str, typer.Option(help=f"Check it in this scene too: {', '.join(SCENE_NAMES)}.")] = "",
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
@@ -317,7 +318,7 @@ def check(
 @app.command()
 def explain(
     file: Annotated[Path, typer.Argument(help="Reward program (.json, .yaml), or guidance functions (.py, .txt).")],
-    scene: Annotated[str, typer.Option(help="Scene to draw it in: play or obstacle.")] = "play",
+    scene: Annotated[str, typer.Option(help=f"Scene to draw it in: {', '.join(SCENE_NAMES)}.")] = "play",
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Picture to write; default: beside the file.")] = None,
 ) -> None:

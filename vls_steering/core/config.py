@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import core_schema
 
 from vls_steering.core.errors import ConfigurationError
 
@@ -18,6 +22,31 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Annotates a text field whose choices are a registry's keys: `scene: Annotated[str, OneOf("scene", SCENES)]`."""
+
+    what: str
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, name: str) -> str:
+        if name not in self.names:
+            raise ValueError(f"there is no {self.what} {name!r}; choose one of: {', '.join(filter(None, self.names))}")
+        return name
+
+
+def choices(field: FieldInfo) -> tuple[str, ...]:
+    """What a field accepts where that is a list of names; empty for any other field."""
+    if get_origin(field.annotation) is Literal:
+        return tuple(map(str, get_args(field.annotation)))
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Enum):
+        return tuple(str(item.value) for item in field.annotation)
+    return next((item.names for item in field.metadata if isinstance(item, OneOf)), ())
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

@@ -19,7 +19,7 @@ from vls_steering.nodes.sim_layout import layout_text
 from vls_steering.nodes.vlm import VlmNodeSettings
 from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.sim.layout import SceneLayout
-from vls_steering.sim.scenes import CAMERA_SCENES
+from vls_steering.sim.scene_names import check_scene
 
 DEFAULT_INSTRUCTION = "pick up the green cylinder but stay clear of the purple box"
 
@@ -63,8 +63,7 @@ class DemoOptions:
         """Raises ConfigurationError with cause and cure for the first option that cannot be meant."""
         if not self.instruction.strip():
             raise ConfigurationError("the instruction is empty", f"For example: --instruction {DEFAULT_INSTRUCTION!r}")
-        if self.scene not in CAMERA_SCENES:
-            raise ConfigurationError(f"there is no scene {self.scene!r}", f"Choose one of: {', '.join(CAMERA_SCENES)}")
+        check_scene(self.scene)
         if self.seed < 0:
             raise ConfigurationError(f"--seed {self.seed} is negative", "Give a seed of 0 or more")
         back_ends = typing.get_args(VlmNodeSettings.model_fields["back_end"].annotation)

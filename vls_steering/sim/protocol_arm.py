@@ -52,6 +52,7 @@ class WorldArm(MujocoFrankaSim):
         """`watch` is called after every physics step, in the stepping thread: it must be quick."""
         super().__init__(enable_hand=True)
         self.world = World(layout)
+        self.world.begin_with_motion()
         self._watch = watch
 
     def initialize_simulation(self) -> None:
@@ -113,6 +114,7 @@ class WorldArm(MujocoFrankaSim):
 
     def _read_and_publish_state(self) -> None:
         super()._read_and_publish_state()
+        self.world.exchange_when_due()
         self._watch(self.world)
 
 

@@ -1,4 +1,4 @@
-"""Named scenes: each draws layouts from a seed."""
+"""Named scenes: each draws layouts from a seed; a new one is a line here and its name in `scene_names`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,6 @@ SCENES: MappingProxyType[str, Callable[[int, str], SceneLayout]] = MappingProxyT
         "swapped": draw_swapped_layout,
     }
 )
-
-# What must be kept clear of there is marked nowhere: only the benchmark can tell the program of it, no sentence can.
-_UNSEEN = frozenset({"keep_out"})
-# Scenes for everything that sees by cameras and is told by a sentence: the demo, the nodes, the protocol arm.
-CAMERA_SCENES = tuple(scene for scene in SCENES if scene not in _UNSEEN)
 
 
 def draw_layout(scene: str, seed: int, target: str = "red cube") -> SceneLayout:
