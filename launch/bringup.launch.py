@@ -3,15 +3,13 @@
 Which nodes there are, and what each is given, is vls_steering.nodes.node_set; this file only turns it into launch.
 """
 
-from typing import get_args
-
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from vls_steering.core.config import parse_settings
+from vls_steering.core.config import choices, parse_settings
 from vls_steering.nodes.node_set import PACKAGE, Deployment, nodes_for, share_folder
 
 
@@ -21,7 +19,7 @@ def generate_launch_description() -> LaunchDescription:
             name,
             default_value=str(field.default),
             description=field.description,
-            choices=[str(choice) for choice in get_args(field.annotation)] or None,
+            choices=list(choices(field)) or None,
         )
         for name, field in Deployment.model_fields.items()
     ]
