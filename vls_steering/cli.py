@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vls_steering import __version__
+from vls_steering.cli_graph import arm, estop, hold, run, tell
 from vls_steering.cli_robot import franka, sim
 from vls_steering.core.errors import ExitCode, VlsError
 from vls_steering.core.extras import explained
@@ -88,30 +89,8 @@ def demo(
     raise typer.Exit(int(run_demo(DemoOptions(**options))))
 
 
-@app.command()
-def run(
-    scene: Annotated[str, typer.Option(help="Scene of the simulation; default: the parameter file's.")] = "",
-    seed: Annotated[int, typer.Option(help="Seed; -1: the parameter file's.")] = -1,
-    vlm: Annotated[str, typer.Option(help="Back end that writes reward programs.")] = "",
-    robot: Annotated[str, typer.Option(help="Robot back end.")] = "sim",
-    namespace: Annotated[str, typer.Option(help="Namespace of every node.")] = "",
-    params_file: Annotated[str, typer.Option(help="Parameter file; default: config/vls.yaml.")] = "",
-    out: Annotated[Path, typer.Option(help="Folder for logs.")] = Path("runs/node_set"),
-) -> None:
-    """Start every node without ros2 launch; Ctrl-C stops the arm, then the nodes in reverse order."""
-    from vls_steering.core.config import parse_settings
-    from vls_steering.nodes.node_set import Deployment
-    from vls_steering.nodes.supervisor import run_node_set
-
-    values = {
-        "scene": scene,
-        "seed": seed,
-        "vlm": vlm,
-        "robot": robot,
-        "namespace": namespace,
-        "params_file": params_file,
-    }
-    raise typer.Exit(run_node_set(parse_settings(Deployment, values, "vls run"), out))
+for command in (run, tell, arm, hold, estop):
+    app.command()(command)
 
 
 @app.command()

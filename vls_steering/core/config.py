@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import core_schema
+from pydantic_core import ErrorDetails, core_schema
 
 from vls_steering.core.errors import ConfigurationError
 
@@ -57,10 +57,17 @@ def parse_settings(model: type[SettingsT], values: dict[str, Any], where: str) -
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        known = ", ".join(sorted(model.model_fields))
-        faults = ((".".join(map(str, e["loc"])) or "(top)", e["msg"], e["input"]) for e in error.errors())
-        text = "; ".join(f"{key}: {message} (found {found!r})" for key, message, found in faults)
-        raise ConfigurationError(f"{where}: {text}", f"Known keys: {known}") from error
+        faults = error.errors()
+        told = ((".".join(map(str, e["loc"])) or "(top)", _words(e), e["input"]) for e in faults)
+        text = "; ".join(f"{key}: {message} (found {found!r})" for key, message, found in told)
+        is_unknown = any(e["type"] == "extra_forbidden" for e in faults)
+        cure = f"Known keys: {', '.join(sorted(model.model_fields))}" if is_unknown else ""
+        raise ConfigurationError(f"{where}: {text}", cure) from error
+
+
+def _words(fault: ErrorDetails) -> str:
+    """What a validator of ours says stands for itself."""
+    return str(fault["ctx"]["error"]) if fault["type"] == "value_error" else fault["msg"]
 
 
 def load_settings(model: type[SettingsT], path: Path) -> SettingsT:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import sys
 import time
 import traceback
 import webbrowser
-from collections.abc import Iterator
 from pathlib import Path
 
 from vls_steering.bench.contrast import AloneRun, Prologue
@@ -21,6 +18,7 @@ from vls_steering.core.extras import explained
 from vls_steering.nodes.demo_files import ERROR_LOG, forget_earlier, write_early_end, write_files
 from vls_steering.nodes.demo_options import DemoOptions, write_parameters
 from vls_steering.nodes.demo_task import run_task
+from vls_steering.nodes.interruption import terminated_like_interrupted
 from vls_steering.nodes.supervisor import node_environment
 from vls_steering.policies import load_policy
 from vls_steering.sim.layout import SceneLayout
@@ -129,17 +127,3 @@ def isolate(log_folder: Path) -> None:
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 101))
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.update(node_environment(log_folder))
-
-
-@contextlib.contextmanager
-def terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM takes the same way out as Ctrl-C: hold, ordered shutdown."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
