@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import pytest
 
 pytest.importorskip("rclpy")
@@ -278,3 +279,29 @@ def test_a_camera_that_freezes_stops_the_arm(running: Running) -> None:
     assert "camera" in report["message"] or "keypoints" in report["message"]
     assert "the arm holds" in report["message"]
     assert running.last_speed() < 0.005
+
+
+@pytest.mark.slow
+def test_the_demo_that_ships_ends_in_success(tmp_path: Path, ros_environment: dict[str, str]) -> None:
+    """Cameras, perception, grammar, the policy that comes along, governor: whatever breaks in between breaks this."""
+    wanted = DemoOptions("pick up the red cube", scene="play", seed=3, out=tmp_path / "run")
+    command = [sys.executable, "-m", "vls_steering.cli", *shlex.split(wanted.command)[1:], "--out", str(wanted.out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env={**os.environ, **ros_environment})
+    assert done.returncode == ExitCode.SUCCESS, f"{done.stdout}\n{done.stderr}"
+    report = read_report(wanted)
+    assert (report["success"], report["judged_by"], report["goal"]) == (True, "simulator", "lift red cube")
+    assert (report["scene"], report["seed"], report["written_by"]) == ("play", 3, "offline grammar")
+    assert report["stages"]
+    assert all(stage["finished"] for stage in report["stages"])
+    assert report["governor"]["passed"] + report["governor"]["scaled"] > 0
+    assert report["tick_ms"]["p50"] > 0
+    assert len(report["program_sha256"]) == 64
+    assert "The simulator confirms" in (wanted.out / "report.html").read_text()
+    with (wanted.out / "log.mcap").open("rb") as stream:
+        topics = {channel.topic for channel in make_reader(stream).get_summary().channels.values()}
+    assert {"/executor/set_point", "/reward_program", "/keypoints", "/action_chunk"} <= topics
+    film = cv2.VideoCapture(str(wanted.out / "video.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) > 100
+    for node in ("policy", "executor", "manager"):
+        parameters = wanted.out / "logs" / "ros" / f"{node}.yaml"
+        assert load_yaml(parameters)[f"/{node}"]["ros__parameters"]

@@ -16,6 +16,7 @@ pytest.importorskip("rclpy")
 
 from vls_steering.core.config import choices, load_yaml, parse_settings
 from vls_steering.core.errors import ConfigurationError
+from vls_steering.nodes.effective import differing
 from vls_steering.nodes.node_set import MANAGER, NODES, Deployment, NodeEntry, in_order, nodes_for, share_folder
 from vls_steering.nodes.parameters import flatten, nest, to_parameter
 from vls_steering.nodes.supervisor import node_processes
@@ -84,6 +85,12 @@ def test_the_parameter_file_is_valid_and_shows_every_key_of_the_node_itself(entr
     # An empty list has no type in a ROS parameter file: it cannot be written down.
     shown = own - {name for name in own if to_parameter(settings.model_fields[name].default) == []}
     assert shown - set(section) == set()
+
+
+@pytest.mark.parametrize("entry", WRITTEN, ids=lambda entry: entry.name)
+def test_every_node_starts_with_defaults_alone(entry: NodeEntry) -> None:
+    """So that its log can tell what somebody has changed."""
+    assert differing(importlib.import_module(entry.module).NODE.settings()) == {}
 
 
 def test_every_section_of_the_parameter_file_belongs_to_a_node() -> None:

@@ -35,18 +35,8 @@ def test_every_field_of_a_deployment_is_an_option_with_its_description_and_choic
 
 
 def test_what_is_typed_reaches_the_deployment(started: list[Deployment]) -> None:
-    words = [
-        "--use-sim-time",
-        "true",
-        "--no-autostart",
-        "--log-level",
-        "debug",
-        "--robot",
-        "ros2_control",
-        "--seed",
-        "3",
-    ]
-    assert CliRunner().invoke(cli.app, ["run", *words, "--namespace", "cell"]).exit_code == 0
+    words = "--use-sim-time true --no-autostart --log-level debug --robot ros2_control --seed 3 --namespace cell"
+    assert CliRunner().invoke(cli.app, ["run", *words.split()]).exit_code == 0
     wanted = Deployment(
         use_sim_time=True, autostart=False, log_level="debug", robot="ros2_control", seed=3, namespace="cell"
     )
