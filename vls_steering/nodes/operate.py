@@ -85,7 +85,7 @@ class Operator:
             self._await(sent.done, ANSWERS_WITHIN_S, topics.RECOVER_ACTION)
             result = sent.result().get_result_async()
             self._await(result.done, RECOVERS_WITHIN_S, topics.RECOVER_ACTION)
-            return self._agreed(result.result().result)
+            return f"recovered and armed: {self._agreed(result.result().result)}"
         finally:
             actions.destroy()
 
@@ -104,7 +104,7 @@ class Operator:
 
     def _agreed(self, answer: Any) -> str:
         if not answer.success:
-            raise Declined(answer.message)
+            raise Declined(str(answer.message), "Remove the cause, then ask again")
         return str(answer.message)
 
     def _await(self, condition: Any, within_s: float, name: str) -> None:
