@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from bench.contract import assert_kept
+from bench.report_contract import assert_kept
 from bench.runs import LIFT, lifting, world
 
 from vls_steering.bench.recording import Recorder, Recording

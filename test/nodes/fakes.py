@@ -97,17 +97,11 @@ class FakeExecutor:
         self.calls: list[str] = []
 
     def start(self) -> None:
-        self.node.serve_trigger(topics.ARM_SERVICE, self.arm)
-        self.node.serve_trigger(topics.HOLD_SERVICE, self.hold)
         service = self.node.create_service(SetBool, topics.ESTOP_SERVICE, self.emergency)
         self.node.own(lambda: self.node.destroy_service(service))
+        self.node.serve_trigger(topics.ARM_SERVICE, self.arm)
+        self.node.serve_trigger(topics.HOLD_SERVICE, self.hold)
         self.node.every_monotonic(0.05, self.tell)
-
-    def emergency(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self.state = SafetyStatus.STATE_HOLDING if request.data else SafetyStatus.STATE_UNARMED
-        self.reason, self.latched = int(ReasonCode.EMERGENCY_STOP if request.data else ReasonCode.NONE), request.data
-        response.success, response.message = True, "engaged" if request.data else "released"
-        return response
 
     def arm(self) -> str:
         self.calls.append("arm")
@@ -122,6 +116,12 @@ class FakeExecutor:
 
     def latch(self, reason: int) -> None:
         self.state, self.reason, self.latched = SafetyStatus.STATE_HOLDING, reason, True
+
+    def emergency(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self.state = SafetyStatus.STATE_HOLDING if request.data else SafetyStatus.STATE_UNARMED
+        self.reason, self.latched = int(ReasonCode.EMERGENCY_STOP if request.data else ReasonCode.NONE), request.data
+        response.success, response.message = True, "engaged" if request.data else "released"
+        return response
 
     def tell(self) -> None:
         self.status.publish(

@@ -18,7 +18,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from bench.contract import assert_kept
+from bench.report_contract import assert_kept
 from mcap.reader import make_reader
 from policies.untrained import untrained_policy
 from typer.testing import CliRunner

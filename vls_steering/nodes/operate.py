@@ -59,12 +59,12 @@ class Operator:
         cancel = f"{topics.RUN_TASK_ACTION}/_action/cancel_goal"
         client: Any = self._node.create_client(CancelGoal, cancel)
         # First the arm, then the tasks, then the arm again: whatever a task still sent in between.
-        self._agreed(self._ask(topics.HOLD_SERVICE, Trigger, Trigger.Request()))
+        said = self._agreed(self._ask(topics.HOLD_SERVICE, Trigger, Trigger.Request()))
         if not self._spin_until(client.service_is_ready, ASK_AGAIN_S):
-            return "holding; no manager is there: what sends chunks without it moves the arm again"
+            return f"{said}; no manager is there whose task could be taken back"
         taken_back = len(self._ask(cancel, CancelGoal, CancelGoal.Request()).goals_canceling)
-        self._agreed(self._ask(topics.HOLD_SERVICE, Trigger, Trigger.Request()))
-        return f"holding; tasks taken back: {taken_back}"
+        said = self._agreed(self._ask(topics.HOLD_SERVICE, Trigger, Trigger.Request()))
+        return f"{said}; tasks taken back: {taken_back}"
 
     def emergency_stop(self, engaged: bool) -> str:
         """Engaged while any source engages it."""
