@@ -124,6 +124,10 @@ def bench(
     time_scale: Annotated[
         float, typer.Option(min=0.001, max=100.0, help="Running clock: simulated over measured time of a tick.")
     ] = 1.0,
+    plan_every: Annotated[
+        float | None,
+        typer.Option(min=0.02, max=2.0, help="s from one plan to the next, of every method; default: its own."),
+    ] = None,
     policy: PolicyPath = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Latencies only: few observations and sweep points, under a minute.")
@@ -143,6 +147,9 @@ def bench(
     the same observations, and sweeps particles, steps, horizon, network and program.  graph-latency reads the same from
     the running node graph over a minute of simulated work.  Both want a machine with nothing else to do.
 
+    Methods plan as often as they were published for: VLS every 0.8 s, the others every 0.1 s.  --plan-every has all of
+    them plan equally often, so that a difference is of the samplers alone.
+
     Example: vls bench shift --episodes 100 --clock running --out runs/shift.json
 
     faults injects one fault after the other around the protocol arm; control measures period, age and lag of what is
@@ -155,11 +162,13 @@ def bench(
     Example: vls bench latency --quick --out runs/latency.json
     """
     from vls_steering.bench.options import check_options
+    from vls_steering.bench.provenance import commit
     from vls_steering.core.files import check_writable
     from vls_steering.policies.shipped import SHIPPED_POLICY
 
     check_options(name, _given(context))
     check_writable(out)  # whatever is measured: before, not after
+    commit()  # asked before hours of running: the checkout may move on meanwhile
     if name == "latency":
         from vls_steering.bench.latency import LatencyOptions, latency_command
 
@@ -203,6 +212,7 @@ def bench(
         resume=resume,
         privileged=privileged,
         policy=policy,
+        plan_every=plan_every,
     )
     bench_command(request)
 
@@ -218,18 +228,19 @@ def _given(context: typer.Context) -> dict[str, Any]:
 def calibrate(
     out: Out,
     policy: PolicyPath = None,
-    suite: Annotated[str, typer.Option(help="Benchmark whose tasks are run: quick, play or shift.")] = "quick",
+    suite: Annotated[str, typer.Option(help="Benchmark whose tasks are run: shift, play or quick.")] = "shift",
     preset: Annotated[str, typer.Option(help="Steering method to calibrate.")] = "ours",
-    episodes: Annotated[int, typer.Option(min=1, help="Development seeds of each setting, as in vls bench.")] = 20,
+    episodes: Annotated[int, typer.Option(min=1, help="Development seeds of each setting, as in vls bench.")] = 100,
     jobs: Jobs = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
     """Measure success against the number of candidates K and the selection temperature; write the settings to use.
 
     More candidates are not always better: the more there are, the likelier one fools the reward (V-GPS: .77, .81, .84
-    and .63 at K 10, 30, 50 and 100).  So K is a measured cap: the smallest K whose success lies within the 95 %
-    interval of the best one.  Tasks that every setting solves say nothing: choose harder ones or more seeds.  Keypoints
-    are the simulator's, the clock is paused; the file says so.
+    and .63 at K 10, 30, 50 and 100).  So K is a measured cap: the smallest K that is not significantly below the best
+    one on the same episodes (McNemar, p below .05).  With few episodes nothing is significant and the smallest K wins;
+    tasks that every setting solves say nothing either.  Keypoints are the simulator's, the clock is paused; the file
+    says so.
 
     Example: vls calibrate --policy my_policy.safetensors --out my_policy.calibration.yaml
     """

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from vls_steering.bench.faults import FaultRow, fault_table
+from vls_steering.bench.provenance import of_commit
 
 mpl.use("Agg")
 
@@ -103,9 +104,7 @@ def hostile(report: dict[str, Any]) -> list[str]:
 
 def heading(title: str, run: str, report: dict[str, Any]) -> str:
     machine = report["machine"]
-    return (
-        f"## {title}\n\n    {run}\n\n{machine['processor']}, {machine['cores']} cores, version {report['version']}.\n"
-    )
+    return f"## {title}\n\n    {run}\n\n{machine['processor']}, {machine['cores']} cores; {of_commit(report)}.\n"
 
 
 def draw(report: dict[str, Any], target: Path) -> None:

@@ -31,6 +31,7 @@ def error(*arguments: str, out: str = "x.json") -> str:
             ("verifier", "--clock", "running"),
             "--clock means nothing to vls bench verifier. It takes --episodes, --seed",
         ),
+        (("latency", "--plan-every", "0.1"), "--plan-every means nothing to vls bench latency"),
         (("shift", "--quick"), "--quick means nothing to vls bench shift"),
         (("faults", "--seed", "1"), "--seed means nothing to vls bench faults"),
         (("perception", "--episodes", "3"), "--episodes means nothing to vls bench perception"),

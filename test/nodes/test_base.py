@@ -21,12 +21,14 @@ from nodes.probe import LAST_WORDS, POKE, PROBE, ProbeBody
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from vls_steering.core.errors import ConfigurationError, VlsError
-from vls_steering.nodes import effective
+from vls_steering.nodes import effective, topics
 from vls_steering.nodes.base import Phase, RoomNode
+from vls_steering.nodes.conversions import time_message
 from vls_steering.nodes.parameters import as_parameters
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
@@ -247,6 +249,55 @@ def test_a_silent_stream_shows_in_the_diagnostics(bench: Callable[..., Bench]) -
     one.until(lambda: "probe: poke" in one.diagnostics)
     assert one.diagnostics["probe: poke"].level == DiagnosticStatus.STALE
     assert {value.key for value in one.diagnostics["probe: poke"].values} >= {"rate_hz", "age_s"}
+
+
+def test_a_complaint_makes_the_nodes_own_line_a_warning_until_it_is_settled(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.node.trigger_configure()
+    one.node.trigger_activate()
+
+    def told(level: bytes, message: str) -> bool:
+        one.node.publish_diagnostics()
+        line = one.diagnostics.get("probe: lifecycle", DiagnosticStatus())
+        return (line.level, line.message) == (level, message)
+
+    one.node.complaints["alert"] = "not understood"
+    one.until(lambda: told(DiagnosticStatus.WARN, "active; not understood"))
+    one.node.complaints["alert"] = ""
+    one.until(lambda: told(DiagnosticStatus.OK, "active"))
+
+
+def test_a_line_that_cannot_be_made_fails_the_node_and_does_not_kill_it(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.node.trigger_configure()
+    one.node.trigger_activate()
+    one.node.report_by(lambda: 1 // 0)
+    one.node.publish_diagnostics()
+    one.until(lambda: one.node.phase is Phase.UNCONFIGURED)
+    assert one.node.failure.startswith("ZeroDivisionError")
+
+
+def test_rates_and_ages_are_of_the_nodes_own_clock(bench: Callable[..., Bench]) -> None:
+    """A simulation at a fifth of real time: 10 Hz in its time are 2 Hz on the wall's, and all is well."""
+    one = bench(use_sim_time=True)
+    clock = one.other.create_publisher(topics.CLOCK.type, topics.CLOCK.name, topics.CLOCK.quality)
+    poke = one.other.create_publisher(String, POKE.name, POKE.quality)
+    one.node.trigger_configure()
+    one.node.trigger_activate()
+    one.until(lambda: poke.get_subscription_count() > 0 and clock.get_subscription_count() > 0)
+    for i in range(6):
+        now_s = 100.0 + 0.1 * i
+        clock.publish(Clock(clock=time_message(now_s)))
+        one.until(lambda now_s=now_s: abs(one.node.now_s() - now_s) < 1e-6)
+        poke.publish(String(data="hello"))
+        one.until(lambda i=i: one.body.journal.count("poked") == i + 1)
+        time.sleep(0.3)
+    one.diagnostics.clear()
+    one.node.publish_diagnostics()
+    one.until(lambda: "probe: poke" in one.diagnostics)
+    assert one.diagnostics["probe: poke"].level == DiagnosticStatus.OK
+    assert one.diagnostics["probe: poke"].message == "10.0 Hz"
+    assert one.diagnostics["probe: clock"].level == DiagnosticStatus.OK
 
 
 def test_a_trigger_service_answers_success_refusal_and_defect(bench: Callable[..., Bench]) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from nodes.stage import Stage
 from rclpy.action import ActionClient
 from std_msgs.msg import Bool
@@ -301,3 +302,48 @@ def test_a_malformed_chunk_is_counted_with_its_reason(arm: Callable[..., Arm]) -
     one.advance(10)
     one.until(lambda: one.status.last_reason_code == ReasonCode.MALFORMED)
     assert one.status.chunks_rejected == 1
+
+
+def values(line: DiagnosticStatus) -> dict[str, str]:
+    return {pair.key: pair.value for pair in line.values}
+
+
+def test_its_line_in_the_diagnostics_is_an_error_while_a_person_has_to_act(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.advance(2)
+    assert one.diagnose("safety").level == DiagnosticStatus.OK
+    one.arm()
+    one.move()
+    assert (one.diagnose("safety").level, one.diagnose("safety").message) == (DiagnosticStatus.OK, "TRACKING")
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.CHUNK_TIMEOUT)
+    assert one.diagnose("safety").level == DiagnosticStatus.WARN
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.POLICY_SILENT)
+    line = one.diagnose("safety")
+    assert line.level == DiagnosticStatus.ERROR
+    assert "POLICY_SILENT" in line.message
+    assert values(line)["latched"] == "true"
+    assert float(values(line)["chunk_age_s"]) > 1.0
+    assert one.arm().success
+    assert one.diagnose("safety").level == DiagnosticStatus.OK
+
+
+def test_deadlines_missed_since_the_last_report_are_a_warning(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    one.diagnose("safety")
+    one.now_s += 2 * PERIOD_S
+    one.advance()
+    line = one.diagnose("safety")
+    assert (line.level, values(line)["new_deadline_misses"]) == (DiagnosticStatus.WARN, "1")
+    one.advance(2)
+    assert one.diagnose("safety").level == DiagnosticStatus.OK
+
+
+def test_chunks_that_no_longer_come_are_a_stale_stream_by_its_own_patience(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    assert one.diagnose("action_chunk").level == DiagnosticStatus.OK  # nobody has asked for any yet
+    one.move()
+    assert one.diagnose("action_chunk").level == DiagnosticStatus.OK
+    one.advance(70)
+    assert one.diagnose("action_chunk").level == DiagnosticStatus.STALE

@@ -18,8 +18,9 @@ from rclpy.task import Future
 
 from vls_steering.action import RunTask
 from vls_steering.nodes.base import NodeDefinition, Phase, RoomNode
-from vls_steering.nodes.bringup import Transition
+from vls_steering.nodes.bringup import Goal, Transition
 from vls_steering.nodes.manager import ManagerBody, ManagerSettings
+from vls_steering.nodes.streams import Level
 from vls_steering.nodes.task_watch import TaskError
 from vls_steering.safety.reasons import ReasonCode
 
@@ -167,6 +168,21 @@ def test_a_node_that_fails_in_motion_ends_the_task_and_holds(house: House) -> No
     assert result.error_code == TaskError.NOT_READY
     assert "policy (unconfigured)" in result.error_msg
     house.until(lambda: house.safety.calls[-1] == "hold")
+
+
+def test_its_line_in_the_diagnostics_is_an_error_from_the_loss_of_a_node_until_it_is_asked_to_bring_it_up(
+    house: House,
+) -> None:
+    body = house.manager.body
+    assert isinstance(body, ManagerBody)
+    assert body._report().level is Level.WARN  # on the way up
+    house.up()
+    assert (body._report().level, body._report().message) == (Level.OK, "all nodes are active")
+    house.nodes["policy"].fail(RuntimeError("out of memory"))
+    house.until(lambda: body._report().level is Level.ERROR)
+    assert "policy (unconfigured) left the active state" in body._report().message
+    body._aim(Goal.UP)
+    house.until(lambda: body._report().level is Level.OK)
 
 
 def test_a_node_that_goes_silent_counts_as_lost(house: House) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from nodes.stage import Stage
 from std_msgs.msg import String
 from vlm.server import ChatServer, Serve, saying, servers
@@ -254,6 +255,21 @@ def test_a_served_model_writes_and_its_recording_replays_to_the_same_program(
     assert plan(request, Replay.from_file(recording)).sha256 == status.program_sha256
 
 
+def test_a_refusal_is_a_warning_in_the_diagnostics_until_the_next_instruction(conversation) -> None:
+    one = conversation()
+    one.show("red cube")
+    one.say("sing a song")
+    message = one.until_state(VlmStatus.STATE_REFUSED).message
+    one.say("")  # what the manager does when a task ends
+    one.until_state(VlmStatus.STATE_IDLE)
+    line = one.diagnose("lifecycle")
+    assert line.level == DiagnosticStatus.WARN
+    assert message in line.message
+    one.say("pick up the red cube")
+    one.until_state(VlmStatus.STATE_ACCEPTED)
+    assert one.diagnose("lifecycle").level == DiagnosticStatus.OK
+
+
 @pytest.mark.parametrize(
     ("behave", "state", "words"),
     [
@@ -274,7 +290,7 @@ def test_a_server_that_misbehaves_ends_in_a_named_reason_and_a_hold(conversation
     assert words in status.message
     assert "Traceback" not in status.message
     assert programs(one) == []
-    assert one.node.facts["alert"] == status.message
+    assert one.node.complaints["alert"] == status.message
     assert one.node.failure == ""
 
 

@@ -43,7 +43,7 @@ from vls_steering.core.errors import VlsError
 from vls_steering.nodes.conversions import diagnostic_status, stamp_seconds
 from vls_steering.nodes.effective import tell_effective
 from vls_steering.nodes.parameters import declare_settings
-from vls_steering.nodes.streams import Level, StreamMonitor, StreamReport
+from vls_steering.nodes.streams import ClockMonitor, Level, StreamMonitor, StreamReport
 from vls_steering.nodes.topics import Topic
 
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -99,10 +99,13 @@ class RoomNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._monitors: list[StreamMonitor] = []
+        self._clock_monitor = ClockMonitor()
         self.phase = Phase.UNCONFIGURED
         self.failure = ""  # why the node fell back to unconfigured; kept until it is configured again
         self.facts: dict[str, str] = {}  # shown in this node's line of /diagnostics
+        self.complaints: dict[str, str] = {}  # what a person should look at, shown there as a warning; empty: settled
         self.reports: dict[str, StreamReport] = {}  # further lines, by name, while the node is active
+        self._asked: list[Callable[[], StreamReport]] = []  # lines that are made when they are told
         self.settings = declare_settings(self, definition.settings)
         tell_effective(self, self.settings)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self._steady)
@@ -130,15 +133,18 @@ class RoomNode(LifecycleNode):
         return publisher
 
     def subscribe(
-        self, topic: Topic[MessageT], callback: Callable[[MessageT], None], expected_hz: float = 0.0
+        self,
+        topic: Topic[MessageT],
+        callback: Callable[[MessageT], None],
+        expected_hz: float = 0.0,
+        silence_s: float = 0.0,
     ) -> StreamMonitor:
-        """Call `callback` for every message; rate and age appear in /diagnostics (`expected_hz` 0: no rate)."""
-        monitor = self.monitor(topic.name, expected_hz)
+        """Call `callback` for every message; rate and age appear in /diagnostics, judged as StreamMonitor says."""
+        monitor = self.monitor(topic.name, expected_hz, silence_s)
 
         def receive(message: Any) -> None:
-            header = getattr(message, "header", None)
-            delay_s = self.now_s() - stamp_seconds(header.stamp) if header is not None else 0.0
-            monitor.seen(time.monotonic(), delay_s)
+            header, now_s = getattr(message, "header", None), self.now_s()
+            monitor.seen(now_s, now_s - stamp_seconds(header.stamp) if header is not None else 0.0)
             callback(message)
 
         subscription = self.create_subscription(topic.type, topic.name, self.guarded(receive), topic.quality)
@@ -176,12 +182,28 @@ class RoomNode(LifecycleNode):
         """Have `destroy` called when the current phase ends, for entities made with rclpy directly."""
         self._owned.append(destroy)
 
-    def monitor(self, name: str, expected_hz: float) -> StreamMonitor:
-        """A line in /diagnostics for a stream that the body feeds itself with `seen(time.monotonic())`."""
-        monitor = StreamMonitor(name, expected_hz)
+    def monitor(self, name: str, expected_hz: float, silence_s: float = 0.0) -> StreamMonitor:
+        """A line in /diagnostics for a stream that the body feeds itself with `seen(node.now_s())`.
+
+        By the node's clock, so that a simulation that runs slowly is not taken for a stream that does.
+        """
+        monitor = StreamMonitor(name, expected_hz, silence_s)
         self._monitors.append(monitor)
         self._owned.append(lambda: self._monitors.remove(monitor))
         return monitor
+
+    def report_by(self, ask: Callable[[], StreamReport]) -> None:
+        """A line in /diagnostics that `ask` makes, on the node's thread, whenever they are told."""
+
+        def told() -> StreamReport:
+            try:
+                return ask()
+            except Exception as error:  # noqa: BLE001 - the border to rclpy: nothing may escape into its executor
+                self.fail(error)
+                return StreamReport("diagnostics", Level.ERROR, str(error), {})
+
+        self._asked.append(told)
+        self._owned.append(lambda: self._asked.remove(told))
 
     def guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
         """`callback` that reports its exceptions to `fail`, and is skipped once the node has failed."""
@@ -208,6 +230,7 @@ class RoomNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.failure = ""
+        self.complaints.clear()
         try:
             self._body = self._definition.body(self, self.settings)
         except Exception as error:  # noqa: BLE001 - any cause ends in the same state, and is told
@@ -300,15 +323,25 @@ class RoomNode(LifecycleNode):
 
     def publish_diagnostics(self) -> None:
         """One line for the node itself and one for every stream."""
-        name = self.get_fully_qualified_name().lstrip("/")
-        level, message = (Level.ERROR, self.failure) if self.failure else (Level.OK, self.phase.value)
-        reports = [StreamReport("lifecycle", level, message, {"phase": self.phase.value, **self.facts})]
+        name, now_s = self.get_fully_qualified_name().lstrip("/"), self.now_s()
+        reports = [self._own_report()]
         if self.phase is Phase.ACTIVE:
-            reports += [monitor.report(time.monotonic()) for monitor in self._monitors]
+            if self.get_parameter("use_sim_time").value:
+                reports.append(self._clock_monitor.report(now_s, time.monotonic()))
+            reports += [monitor.report(now_s) for monitor in self._monitors]
+            reports += [ask() for ask in self._asked]
             reports += self.reports.values()
         array = DiagnosticArray(status=[diagnostic_status(name, report) for report in reports])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+    def _own_report(self) -> StreamReport:
+        complaints = {name: text for name, text in self.complaints.copy().items() if text}
+        values = {"phase": self.phase.value, **self.facts, **complaints}
+        if self.failure:
+            return StreamReport("lifecycle", Level.ERROR, self.failure, values)
+        told = "; ".join((self.phase.value, *complaints.values()))
+        return StreamReport("lifecycle", Level.WARN if complaints else Level.OK, told, values)
 
 
 def _trace(error: BaseException) -> str:

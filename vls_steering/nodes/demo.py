@@ -20,7 +20,7 @@ from vls_steering.nodes.demo_options import DemoOptions, write_parameters
 from vls_steering.nodes.demo_task import run_task
 from vls_steering.nodes.interruption import terminated_like_interrupted
 from vls_steering.nodes.supervisor import node_environment
-from vls_steering.policies import load_policy
+from vls_steering.policies import open_policy
 from vls_steering.sim.layout import SceneLayout
 
 __all__ = ["DemoOptions", "isolate", "run_demo", "terminated_like_interrupted"]
@@ -84,7 +84,7 @@ def _told(error: BaseException, folder: Path) -> tuple[ExitCode, str]:
 def _run(options: DemoOptions, folder: Path, display: Display) -> ExitCode:
     display.headline(f'"{options.instruction}"', f"scene {options.scene}, seed {options.seed}, {folder}")
     goal = goal_of(options.instruction)
-    policy = load_policy(options.policy_file)
+    policy = open_policy(options.policy_file)
     prologue = Prologue(policy, options.scene, options.seed, goal)
     try:
         pace = _pace(prologue, options, display)

@@ -38,7 +38,9 @@ from vls_steering.nodes.conversions import (
 from vls_steering.nodes.loop import PacedLoop
 from vls_steering.nodes.recovery import RecoveryServer
 from vls_steering.nodes.run import run_node
+from vls_steering.nodes.safety_report import SafetyReporter
 from vls_steering.nodes.scheduling import Urgency, go_first
+from vls_steering.nodes.streams import StreamReport
 from vls_steering.robots.backend import RobotBackend
 from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
@@ -111,15 +113,18 @@ class ExecutorBody:
         self._last_s = self._told_s = -math.inf
         self._told: tuple[ExecutorState, ReasonCode] | None = None
         self._period_ms, self._misses = 0.0, 0
+        self._reporter = SafetyReporter()
         self._measured: RobotState | None = None
         self._may_arm_itself = self._settings.auto_arm
         node = self._node
         self._robot.start()
-        node.subscribe(topics.ACTION_CHUNK, self._receive_chunk)
+        # /diagnostics call a stream silent when the executor does.
+        limits = self._settings.limits
+        node.subscribe(topics.ACTION_CHUNK, self._receive_chunk, silence_s=limits.chunk_timeout_s)
         if self._settings.keypoints_timeout_s > 0:
-            node.subscribe(topics.KEYPOINTS, self._hear_keypoints)
+            node.subscribe(topics.KEYPOINTS, self._hear_keypoints, silence_s=self._settings.keypoints_timeout_s)
         if self._settings.camera_timeout_s > 0:
-            node.subscribe(topics.CAMERA_HEALTH, self._hear_cameras)
+            node.subscribe(topics.CAMERA_HEALTH, self._hear_cameras, silence_s=self._settings.camera_timeout_s)
         node.subscribe(topics.ESTOP, lambda message: self._switch_emergency("topic", message))
         node.serve_trigger(topics.ARM_SERVICE, self._arm)
         node.serve_trigger(topics.HOLD_SERVICE, self._hold)
@@ -127,6 +132,7 @@ class ExecutorBody:
         node.own(lambda: node.destroy_service(service))
         RecoveryServer(node, self._robot, self._begin_recovery, self._arm, self._fail_recovery)
         node.every_monotonic(PUBLISHERS_LOOKED_AT_S, self._look_for_others)
+        node.report_by(self._report)
         self._loop = PacedLoop(node, self._period_s, self._step, self._stalled, self._settings.clock_patience_s)
 
     def stop(self) -> None:
@@ -230,6 +236,10 @@ class ExecutorBody:
             message.tracking_error_rad = float(error.max())
         message.period_ms, message.deadline_misses = self._period_ms, self._misses
         self._statuses.publish(message)
+
+    def _report(self) -> StreamReport:
+        with self._lock:
+            return self._reporter.report(self._executor.status(), self._period_ms, self._misses)
 
     # What others ask for ---------------------------------------------------------------------------------------------
 

@@ -13,9 +13,8 @@ from typing import Any
 
 from rich.console import Console
 
-from vls_steering import __version__
 from vls_steering.bench.faults import FaultRow, fault_table
-from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.provenance import measured
 from vls_steering.core.errors import ExitCode, VlsError
 from vls_steering.core.files import check_writable
 from vls_steering.msg import SafetyStatus
@@ -166,15 +165,10 @@ def _tell(console: Console, row: FaultRow) -> None:
 
 
 def _report(rows: Sequence[FaultRow], options: FaultOptions) -> dict[str, Any]:
-    return {
-        "bench": "faults",
-        "config": {
-            "quick": options.quick,
-            "enforcement": "communication and motion limits",
-            "parameters": {"camera faults": SEEING_PARAMETERS, "others": ARM_PARAMETERS},
-            "pace": {"camera faults": SEEING_PACE, "others": 1.0},
-        },
-        "version": __version__,
-        "machine": describe_machine(),
-        "rows": [row.as_dict() for row in rows],
+    config = {
+        "quick": options.quick,
+        "enforcement": "communication and motion limits",
+        "parameters": {"camera faults": SEEING_PARAMETERS, "others": ARM_PARAMETERS},
+        "pace": {"camera faults": SEEING_PACE, "others": 1.0},
     }
+    return {**measured("faults", config), "rows": [row.as_dict() for row in rows]}

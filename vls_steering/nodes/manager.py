@@ -21,11 +21,13 @@ from vls_steering.nodes.conversions import stamp_seconds
 from vls_steering.nodes.fleet import Fleet
 from vls_steering.nodes.node_set import MANAGER, nodes_for
 from vls_steering.nodes.run import run_node
+from vls_steering.nodes.streams import Level, StreamReport
 from vls_steering.nodes.task_watch import Answer, Outcome, TaskError, TaskProgress, TaskTimes, TaskWatch
 from vls_steering.safety.reasons import ReasonCode
 from vls_steering.safety.status import ExecutorState
 
 PERIOD_S = 0.1
+STEERING_SILENCE_S = 1.0  # for /diagnostics: the policy reports every tick, a tenth of this
 
 
 class ManagerSettings(Settings):
@@ -53,6 +55,7 @@ class ManagerBody:
         self._goal: Goal | None = Goal.UP if settings.autostart else None
         self._was_up = False
         self._refused: Step | None = None
+        self._loss = ""  # what became of the node set since it was up; kept until somebody asks for something else
         self._drained: Future | None = None
         self._task: TaskWatch | None = None
         self._task_done: Future | None = None
@@ -67,8 +70,8 @@ class ManagerBody:
     def start(self) -> None:
         node = self._node
         node.subscribe(topics.VLM_STATUS, self._on_vlm)
-        node.subscribe(topics.STEERING_STATUS, self._on_steering)
-        node.subscribe(topics.SAFETY_STATUS, self._on_safety)
+        node.subscribe(topics.STEERING_STATUS, self._on_steering, silence_s=STEERING_SILENCE_S)
+        node.subscribe(topics.SAFETY_STATUS, self._on_safety, silence_s=self._settings.executor_silence_s)
         node.serve_trigger("manager/bring_up", lambda: self._aim(Goal.UP))
         node.serve_trigger("manager/shut_down", lambda: self._aim(Goal.DOWN))
         server = ActionServer(
@@ -81,6 +84,7 @@ class ManagerBody:
         )
         node.own(server.destroy)
         node.every_monotonic(PERIOD_S, self._tick)
+        node.report_by(self._report)
 
     def stop(self) -> None:
         if self._task is not None:
@@ -102,7 +106,7 @@ class ManagerBody:
     # Lifecycle of the others ------------------------------------------------------------------------------------------
 
     def _aim(self, goal: Goal) -> str:
-        self._goal, self._refused, self._was_up = goal, None, False
+        self._goal, self._refused, self._was_up, self._loss = goal, None, False, ""
         return f"taking {', '.join(self._fleet.order)} {goal.value}"
 
     def _tick(self) -> None:
@@ -145,7 +149,22 @@ class ManagerBody:
         if self._task is not None:
             self._task.end(TaskError.NOT_READY, message)
         self._ask_to_hold()
-        self._goal, self._was_up = None, False
+        self._goal, self._was_up, self._loss = None, False, message
+
+    def _report(self) -> StreamReport:
+        states = {name: state.value for name, state in self._fleet.states.items()}
+        if self._loss:
+            level, message = Level.ERROR, f"{self._loss}; call manager/bring_up when it is back"
+        elif self._refused is not None:
+            message = (
+                f"{self._refused.node} refused to {self._refused.transition.name.lower()}; see its line and its log"
+            )
+            level = Level.ERROR
+        elif self._was_up:
+            level, message = Level.OK, "all nodes are active"
+        else:
+            level, message = Level.WARN, f"on the way {self._goal.value}" if self._goal else "not asked to come up"
+        return StreamReport("node set", level, message, states)
 
     def _ask_to_hold(self) -> None:
         if self._hold.service_is_ready():

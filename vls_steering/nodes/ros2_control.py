@@ -34,6 +34,7 @@ from vls_steering.safety.reasons import ReasonCode
 
 ROBOT_MODES = ("other", "idle", "move", "guiding", "reflex", "user stopped", "error recovery")  # franka_msgs numbers
 STOPPED_MODES = {3, 4, 5}
+SILENCE_S = 1.0  # for /diagnostics: hand and robot state come at 30 Hz or faster
 # The broadcaster of the whole state is reliable; everything else that franka_ros2 broadcasts is best effort.
 RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
 GOAL_STATUS_SUCCEEDED, GOAL_STATUS_CANCELED, GOAL_STATUS_ABORTED = 4, 5, 6
@@ -86,8 +87,10 @@ class Ros2ControlRobot:
         self._objection: Objection | None = None
         s, node = self._settings, self._node
         node.subscribe(Topic(s.joint_states, JointState, SENSOR), self._measured, 1000.0)
-        node.subscribe(Topic(f"{s.gripper}/joint_states", JointState, SENSOR), self._hand_measured)
-        node.subscribe(Topic(s.robot_state, self._types.FrankaRobotState, RELIABLE), self._robot_told)
+        node.subscribe(Topic(f"{s.gripper}/joint_states", JointState, SENSOR), self._hand_measured, silence_s=SILENCE_S)
+        node.subscribe(
+            Topic(s.robot_state, self._types.FrankaRobotState, RELIABLE), self._robot_told, silence_s=SILENCE_S
+        )
 
     def state(self) -> RobotState | None:
         joints = self._joints
@@ -95,8 +98,9 @@ class Ros2ControlRobot:
             try:
                 state = robot_state_of(joints, self._kinematics.tcp_pose, self._holds)
             except ShapeError as error:
-                self._node.facts["joint states"] = str(error)
+                self._node.complaints["joint states"] = str(error)
                 return self._state
+            self._node.complaints["joint states"] = ""
             self._stamp = joints.header.stamp
             self._state = RobotState(
                 state.stamp_s,

@@ -1,4 +1,4 @@
-"""The simulated world as a robot: set-points in, joint states, grasp and /clock out.
+"""The simulated world as a robot: set-points in, joint states, tf, grasp and /clock out.
 
 Lock-step: after period k the world waits for the executor's set-point of period k, and while cameras are watched for
 a picture that is not too old: on a loaded machine the world runs away neither from the loop that controls it nor from
@@ -22,6 +22,7 @@ from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.camera_health import cameras_heard
 from vls_steering.nodes.conversions import joint_state_message, set_point_of, stamp_seconds, time_message
+from vls_steering.nodes.frames import ArmFrames
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.sim_layout import SceneSettings, layout_text
 from vls_steering.sim.scenes import draw_layout
@@ -31,6 +32,7 @@ PERIOD_S = 0.01
 # Less than what the perception calls a silent camera (0.16 s) and the executor's patience (0.2 s): a busy host alone
 # must not stop the arm.  Drawing a picture takes longer than a set-point, so it is waited for longer.
 PICTURE_AGE_S, PICTURE_WAIT_S = 0.14, 2.0
+SILENCE_S = 0.5  # for /diagnostics
 
 
 class SimBridgeSettings(SceneSettings):
@@ -39,6 +41,7 @@ class SimBridgeSettings(SceneSettings):
         0.5, ge=0.0, le=5.0, description="longest wall time to wait for a period's set-point or picture; 0 = never wait"
     )
     state_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of sim/state, what the camera node draws")
+    arm_frames: bool = Field(True, description="tell the arm's frames on /tf; false: a robot_state_publisher does")
 
 
 class SimBridgeBody:
@@ -54,6 +57,7 @@ class SimBridgeBody:
         self._clock = node.publisher(topics.CLOCK)
         self._states = node.publisher(topics.SIM_STATE)
         self._layouts = node.publisher(topics.SIM_LAYOUT)
+        self._frames = ArmFrames(node, settings.arm_frames)
         self._set_world()
         self._layouts.publish(String(data=layout_text(self._layout)))
 
@@ -63,8 +67,9 @@ class SimBridgeBody:
         self._in_lockstep = self._pictures_in_step = self._ending = False
         self._picture_s = 0.0
         self._holds: bool | None = None
-        self._node.subscribe(topics.SET_POINT, self._receive)
-        self._node.subscribe(topics.CAMERA_HEALTH, self._receive_health)
+        # Silent until the executor is armed, and where no perception runs.
+        self._node.subscribe(topics.SET_POINT, self._receive, silence_s=SILENCE_S)
+        self._node.subscribe(topics.CAMERA_HEALTH, self._receive_health, silence_s=SILENCE_S)
         self._node.serve_trigger(topics.SIM_RESET_SERVICE, self._reset)
         self._thread = threading.Thread(target=self._run, name="physics", daemon=True)
         self._thread.start()
@@ -107,6 +112,7 @@ class SimBridgeBody:
         self._world.step(PERIOD_S)
         robot = self._world.robot_state()
         self._joint_states.publish(joint_state_message(robot))
+        self._frames.tell(robot.stamp_s, robot.joint_positions, robot.gripper_width_m)
         if robot.gripper_holds != self._holds:
             self._holds = robot.gripper_holds
             self._grasped.publish(Bool(data=self._holds))

@@ -47,8 +47,9 @@ class JointStateReader:
         if due is not None:
             try:
                 self._state = robot_state_of(due[0], self._kinematics.tcp_pose, due[1])
+                self._node.complaints["joint states"] = ""
             except ShapeError as error:
-                self._node.facts["joint states"] = str(error)
+                self._node.complaints["joint states"] = str(error)
         return self._state
 
     def _measured(self, message: JointState) -> None:

@@ -6,6 +6,7 @@ All names are relative, so that a namespace and remappings work.  The qualities 
   processor is elsewhere.
 - NEWEST: reliable, newest only; chunks, status.
 - LATCHED: reliable and transient local; what a node that starts late must still get.
+- FRAMES, FIXED_FRAMES: tf's own; deep, because every node that knows a frame publishes on the same two topics.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ from visualization_msgs.msg import MarkerArray
 
 from vls_steering.msg import ActionChunk, Keypoints, RewardProgram, SafetyStatus, SetPoint, SteeringStatus, VlmStatus
 
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # not on the package index, and built by tools/build_tf2_msgs.sh: all but tf works without it
+    TFMessage = None
+
 MessageT = TypeVar("MessageT")
 
 
@@ -34,6 +40,8 @@ SENSOR = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 2)
 PICTURES = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 30)
 NEWEST = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 1)
 LATCHED = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)
+FRAMES = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 100)
+FIXED_FRAMES = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 100)
 # Set-points are small, and a lost one is a jerk: reliable, with room for a scheduler's hiccup.
 COMMAND = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 10)
 
@@ -52,7 +60,7 @@ class CameraTopics:
     color: Topic[Any]  # rgb8
     depth: Topic[Any]  # 32FC1 m, or 16UC1 mm; aligned with the colour picture and of the same stamp
     info: Topic[Any]
-    pose: Topic[Any]  # optical frame in the base frame; tf carries the same where tf2_msgs is installed
+    pose: Topic[Any]  # optical frame in the base frame; tf carries the same (frames.py)
 
 
 # Camera of the pure rooms -> namespace of its topics.
@@ -71,6 +79,9 @@ def camera_topics(camera: str) -> CameraTopics:
 
 
 CLOCK: Topic[Any] = Topic("/clock", Clock, SENSOR)
+# One pair for all robots and namespaces, as everywhere in ROS; None where tf2_msgs is missing.
+TF: Topic[Any] | None = Topic("/tf", TFMessage, FRAMES) if TFMessage is not None else None
+TF_STATIC: Topic[Any] | None = Topic("/tf_static", TFMessage, FIXED_FRAMES) if TFMessage is not None else None
 JOINT_STATES: Topic[Any] = Topic("joint_states", JointState, SENSOR)
 GRIPPER_GRASPED: Topic[Any] = Topic("gripper/is_grasped", Bool, LATCHED)
 # Everything MuJoCo needs to draw the instant elsewhere, so that rendering never delays the physics.
