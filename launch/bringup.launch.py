@@ -4,15 +4,13 @@ Which nodes there are, and what each is given, is vls_steering.nodes.node_set; t
 people to look at there are RViz and rqt, when asked for, and diagnostic_aggregator, where it is installed.
 """
 
-from typing import get_args
-
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch.substitutions import Command, LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from vls_steering.core.config import parse_settings
+from vls_steering.core.config import choices, parse_settings
 from vls_steering.nodes import viewers
 from vls_steering.nodes.node_set import PACKAGE, Deployment, nodes_for, share_folder
 
@@ -29,7 +27,7 @@ def generate_launch_description() -> LaunchDescription:
             name,
             default_value=str(field.default),
             description=field.description,
-            choices=[str(choice) for choice in get_args(field.annotation)] or None,
+            choices=list(choices(field)) or None,
         )
         for name, field in Deployment.model_fields.items()
     ]

@@ -16,6 +16,9 @@ import pytest
 import yaml
 
 import vls_steering
+from vls_steering import cli
+from vls_steering.core.errors import ExitCode
+from vls_steering.core.extras import EXTRA_OF, explained
 
 ROOT = Path(__file__).resolve().parents[1]
 tomllib = pytest.importorskip("tomllib")  # Python 3.11
@@ -101,6 +104,34 @@ def test_generated_code_is_not_in_the_repository() -> None:
 def test_the_console_script_is_vls() -> None:
     assert PROJECT["scripts"] == {"vls": "vls_steering.cli:main"}
     assert importlib.metadata.version("vls_steering") == PROJECT["version"]
+
+
+# Importable name -> distribution, where they differ by more than a dash.
+DISTRIBUTIONS = {"franka": "franka-rs"}
+
+
+@pytest.mark.parametrize("module", EXTRA_OF)
+def test_a_missing_module_is_told_with_an_extra_that_brings_it(module: str) -> None:
+    wanted = DISTRIBUTIONS.get(module, module).replace("_", "-")
+    brought = [re.split(r"[\[>=<]", entry)[0] for entry in PROJECT["optional-dependencies"][EXTRA_OF[module]]]
+    assert wanted in brought
+    assert f"vls_steering[{EXTRA_OF[module]}]" in str(explained(ModuleNotFoundError(name=f"{module}.inner")))
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_defect_and_keeps_its_traceback() -> None:
+    assert explained(ModuleNotFoundError(name="vls_steering.nodes.demmo")) is None
+
+
+@pytest.mark.parametrize("wheel", ["franka-sim", "franky-sim"])
+def test_the_wheels_that_no_extra_brings_are_advised_in_the_version_that_setup_installs(wheel: str) -> None:
+    pinned = re.search(rf"^{wheel}==(\S+)$", (ROOT / "requirements" / "assets.txt").read_text(), re.M)
+    assert pinned is not None
+    sources = "".join(path.read_text() for path in (ROOT / "vls_steering").rglob("*.py"))
+    assert set(re.findall(rf"--no-deps {wheel}==([\w.]+)", sources)) == {pinned[1]}
+
+
+def test_the_command_line_names_every_exit_code() -> None:
+    assert [int(code) for code in re.findall(r"\b(\d+) \w", cli.app.info.epilog)] == list(ExitCode)
 
 
 def test_configuration_files_are_well_formed() -> None:

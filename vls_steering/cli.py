@@ -9,15 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from vls_steering import __version__
+from vls_steering.cli_graph import arm, estop, hold, run, tell
 from vls_steering.cli_robot import franka, sim
 from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.extras import explained
+from vls_steering.sim.scene_names import CAMERA_SCENES, SCENE_NAMES
 
 app = typer.Typer(
     name="vls",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 success, 2 bad arguments, 3 refused, 4 task failed, 5 safety stop.",
+    epilog="Exit codes: 0 success, 1 something else failed, 2 bad arguments, 3 refused, 4 task failed, 5 safety stop, "
+    "130 interrupted.",
 )
 
 DEMO_INSTRUCTION = "pick up the green cylinder but stay clear of the purple box"
@@ -50,7 +54,7 @@ def root(
 @app.command()
 def demo(
     instruction: Annotated[str, typer.Option(help="What the arm should do, in plain words.")] = DEMO_INSTRUCTION,
-    scene: Annotated[str, typer.Option(help="Scene to draw: play or obstacle.")] = "obstacle",
+    scene: Annotated[str, typer.Option(help=f"Scene to draw: {', '.join(CAMERA_SCENES)}.")] = "obstacle",
     seed: Seed = 7,
     vlm: Annotated[
         str, typer.Option(help="Who writes the program: offline, replay, openai, transformers.")
@@ -85,30 +89,8 @@ def demo(
     raise typer.Exit(int(run_demo(DemoOptions(**options))))
 
 
-@app.command()
-def run(
-    scene: Annotated[str, typer.Option(help="Scene of the simulation; default: the parameter file's.")] = "",
-    seed: Annotated[int, typer.Option(help="Seed; -1: the parameter file's.")] = -1,
-    vlm: Annotated[str, typer.Option(help="Back end that writes reward programs.")] = "",
-    robot: Annotated[str, typer.Option(help="Robot back end.")] = "sim",
-    namespace: Annotated[str, typer.Option(help="Namespace of every node.")] = "",
-    params_file: Annotated[str, typer.Option(help="Parameter file; default: config/vls.yaml.")] = "",
-    out: Annotated[Path, typer.Option(help="Folder for logs.")] = Path("runs/node_set"),
-) -> None:
-    """Start every node without ros2 launch; Ctrl-C stops the arm, then the nodes in reverse order."""
-    from vls_steering.core.config import parse_settings
-    from vls_steering.nodes.node_set import Deployment
-    from vls_steering.nodes.supervisor import run_node_set
-
-    values = {
-        "scene": scene,
-        "seed": seed,
-        "vlm": vlm,
-        "robot": robot,
-        "namespace": namespace,
-        "params_file": params_file,
-    }
-    raise typer.Exit(run_node_set(parse_settings(Deployment, values, "vls run"), out))
+for command in (run, tell, arm, hold, estop):
+    app.command()(command)
 
 
 @app.command()
@@ -181,9 +163,11 @@ def bench(
     """
     from vls_steering.bench.options import check_options
     from vls_steering.bench.provenance import commit
+    from vls_steering.core.files import check_writable
     from vls_steering.policies.shipped import SHIPPED_POLICY
 
     check_options(name, _given(context))
+    check_writable(out)  # whatever is measured: before, not after
     commit()  # asked before hours of running: the checkout may move on meanwhile
     if name == "latency":
         from vls_steering.bench.latency import LatencyOptions, latency_command
@@ -304,7 +288,7 @@ def export(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="Reward program (.json, .yaml), or guidance functions (.py, .txt).")],
-    scene: Annotated[str, typer.Option(help="Check it in this scene too: play or obstacle.")] = "",
+    scene: Annotated[str, typer.Option(help=f"Check it in this scene too: {', '.join(SCENE_NAMES)}.")] = "",
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
@@ -324,7 +308,7 @@ def check(
 @app.command()
 def explain(
     file: Annotated[Path, typer.Argument(help="Reward program (.json, .yaml), or guidance functions (.py, .txt).")],
-    scene: Annotated[str, typer.Option(help="Scene to draw it in: play or obstacle.")] = "play",
+    scene: Annotated[str, typer.Option(help=f"Scene to draw it in: {', '.join(SCENE_NAMES)}.")] = "play",
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Picture to write; default: beside the file.")] = None,
 ) -> None:
@@ -370,6 +354,12 @@ def main() -> None:
     except VlsError as error:
         typer.echo(f"vls: {error}", err=True)
         sys.exit(int(error.exit_code))
+    except ModuleNotFoundError as error:
+        missing = explained(error)
+        if missing is None:
+            raise
+        typer.echo(f"vls: {missing}", err=True)
+        sys.exit(int(missing.exit_code))
     except KeyboardInterrupt:
         typer.echo("vls: interrupted", err=True)
         sys.exit(int(ExitCode.INTERRUPTED))

@@ -23,7 +23,7 @@ from unittest.mock import patch
 from pydantic.fields import FieldInfo
 from rclpy.qos import QoSProfile
 
-from vls_steering.core.config import Settings, load_yaml
+from vls_steering.core.config import Settings, choices, load_yaml
 from vls_steering.nodes import topics
 from vls_steering.nodes.node_set import NODES, Deployment, NodeEntry
 from vls_steering.nodes.parameters import describe, flatten, to_parameter, value_at
@@ -333,8 +333,8 @@ def message_comment(file: Path) -> str:
 
 def launch_rows() -> Iterator[list[str]]:
     for name, info in Deployment.model_fields.items():
-        choices = get_args(info.annotation) if get_origin(info.annotation) is not None else ()
-        yield [f"`{name}`", shown(info.default), code(map(str, choices)), info.description or ""]
+        accepted = code(filter(None, choices(info)))
+        yield [f"`{name}`", shown(info.default), accepted, info.description or ""]
     for given in declared_by_the_launch_file():
         if given["name"] not in Deployment.model_fields:
             yield [f"`{given['name']}`", shown(given["default_value"]), "", given["description"]]

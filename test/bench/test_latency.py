@@ -19,7 +19,7 @@ from policies.untrained import TINY, untrained_policy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vls_steering.bench import latency
-from vls_steering.bench.latency import LatencyOptions, check_writable, run_latency
+from vls_steering.bench.latency import LatencyOptions, run_latency
 from vls_steering.bench.latency_cases import (
     FULL,
     FULL_STEPS,
@@ -43,6 +43,7 @@ from vls_steering.bench.latency_statistics import rotated, speedup, spread
 from vls_steering.bench.latency_trial import Entrant, Episode, LiveTrial, replay
 from vls_steering.core.clocks import MonotonicClock
 from vls_steering.core.errors import ConfigurationError
+from vls_steering.core.files import check_writable
 from vls_steering.policies import NetworkPolicy, load_policy, make_example_observation
 from vls_steering.policies.unet import parameter_count
 from vls_steering.rewards import CompiledProgram

@@ -45,6 +45,11 @@ def test_an_option_without_effect_is_refused(arguments: tuple[str, ...], said: s
     assert said in error(*arguments)
 
 
+@pytest.mark.parametrize("bench", TAKES)
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_measured(bench: str) -> None:
+    assert "cannot write /proc/x.json" in error(bench, out="/proc/x.json")
+
+
 def test_what_is_said_reaches_the_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[BenchRequest] = []
     monkeypatch.setattr(commands, "bench_command", asked.append)

@@ -26,7 +26,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from vls_steering.core.errors import ConfigurationError, VlsError
-from vls_steering.nodes import topics
+from vls_steering.nodes import effective, topics
 from vls_steering.nodes.base import Phase, RoomNode
 from vls_steering.nodes.conversions import time_message
 from vls_steering.nodes.parameters import as_parameters
@@ -219,6 +219,27 @@ def test_settings_become_parameters_and_back(bench: Callable[..., Bench]) -> Non
     node = RoomNode(PROBE, parameter_overrides=as_parameters(settings))
     assert node.settings == settings
     node.destroy_node()
+
+
+def test_what_a_node_runs_with_is_told_and_starts_the_same_node_again(
+    ros: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(effective, "get_logging_directory", lambda: tmp_path / "logs")
+    given = [Parameter("rate_hz", value=33.0), Parameter("gains.stiffness", value=55.0)]
+    first = RoomNode(PROBE, parameter_overrides=given, namespace="cell")
+    assert effective.differing(first.settings) == {"rate_hz": 33.0, "gains.stiffness": 55.0}
+    written = str(tmp_path / "logs" / "cell.probe.yaml")
+    again = RoomNode(PROBE, namespace="cell", cli_args=["--ros-args", "--params-file", written])
+    assert again.settings == first.settings
+    first.destroy_node()
+    again.destroy_node()
+
+
+def test_a_log_folder_that_cannot_be_written_stops_no_node(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effective, "get_logging_directory", lambda: Path("/proc/logs"))
+    assert bench().node.phase is Phase.UNCONFIGURED
 
 
 def test_a_silent_stream_shows_in_the_diagnostics(bench: Callable[..., Bench]) -> None:

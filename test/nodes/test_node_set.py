@@ -15,12 +15,15 @@ import yaml
 
 pytest.importorskip("rclpy")
 
-from vls_steering.core.config import load_yaml, parse_settings
+from vls_steering.core.config import choices, load_yaml, parse_settings
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.nodes import viewers
+from vls_steering.nodes.effective import differing
 from vls_steering.nodes.node_set import MANAGER, NODES, Deployment, NodeEntry, in_order, nodes_for, share_folder
 from vls_steering.nodes.parameters import flatten, nest, to_parameter
 from vls_steering.nodes.supervisor import node_processes
+from vls_steering.nodes.vlm import VlmNodeSettings
+from vls_steering.sim.scene_names import CAMERA_SCENES
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = load_yaml(ROOT / "config" / "vls.yaml")
@@ -45,6 +48,24 @@ def test_only_a_simulated_world_gives_time_and_no_physical_arm_brings_a_simulati
         assert {"sim_bridge", "protocol_arm"} & set(names(nodes)) == simulation
         for entry in nodes:
             assert entry.parameters(Deployment(robot=robot))["use_sim_time"] == bool(simulation)
+
+
+@pytest.mark.parametrize("robot", ["sim", "libfranka", "ros2_control"])
+@pytest.mark.parametrize("said", ["true", "True", "false", False])
+def test_who_says_where_the_time_comes_from_is_heard_whatever_the_robot(robot: str, said: str | bool) -> None:
+    """Gazebo, mock hardware or a bag with /clock behind ros2_control; launch and the command line hand over strings."""
+    deployment = parse_settings(Deployment, {"robot": robot, "use_sim_time": said}, "test")
+    assert deployment.simulates_time is (str(said).lower() == "true")
+
+
+def test_the_back_ends_of_a_deployment_are_those_of_the_node() -> None:
+    known = choices(VlmNodeSettings.model_fields["back_end"])
+    assert choices(Deployment.model_fields["vlm"]) == ("", *known)
+
+
+def test_a_parameter_file_that_is_not_there_is_told_before_anything_starts() -> None:
+    with pytest.raises(ConfigurationError, match=r"params_file: .*no such file \(found '/nonexistent'\)"):
+        parse_settings(Deployment, {"params_file": "/nonexistent"}, "vls run")
 
 
 def test_every_robot_that_can_be_asked_for_has_a_back_end() -> None:
@@ -76,6 +97,12 @@ def test_the_parameter_file_is_valid_and_shows_every_key_of_the_node_itself(entr
     assert shown - set(section) == set()
 
 
+@pytest.mark.parametrize("entry", WRITTEN, ids=lambda entry: entry.name)
+def test_every_node_starts_with_defaults_alone(entry: NodeEntry) -> None:
+    """So that its log can tell what somebody has changed."""
+    assert differing(importlib.import_module(entry.module).NODE.settings()) == {}
+
+
 def test_every_section_of_the_parameter_file_belongs_to_a_node() -> None:
     assert set(PARAMETERS) <= {f"/**/{entry.name}" for entry in NODES}
 
@@ -95,12 +122,12 @@ def test_what_is_not_given_leaves_the_parameter_file_alone() -> None:
 
 
 def test_a_command_line_names_node_namespace_parameters_and_level() -> None:
-    spec = node_processes(Deployment(namespace="cell", seed=3, scene="1", log_level="warn"))[0]
+    spec = node_processes(Deployment(namespace="cell", seed=3, scene="obstacle", log_level="warn"))[0]
     line = " ".join(spec.command)
     assert "-m vls_steering.nodes.sim_bridge --ros-args -r __node:=sim_bridge --log-level warn" in line
     assert "-r __ns:=/cell" in line
     assert "-p seed:=3" in line
-    assert "-p scene:='1'" in line  # a string stays one
+    assert "-p scene:='obstacle'" in line  # quoted: a string stays one, whatever it reads like
 
 
 class Recorded:
@@ -166,10 +193,12 @@ def test_launch_offers_the_arguments_everyone_knows(bringup: types.ModuleType) -
     assert set(declared) >= expected | {"robot", "scene", "seed", "vlm"}
     assert all(named["description"] for named in declared.values())
     assert declared["log_level"]["choices"] == ["debug", "info", "warn", "error", "fatal"]
+    assert declared["scene"]["choices"] == ["", *CAMERA_SCENES]
+    assert declared["use_sim_time"]["choices"] is None  # as everyone writes it: true, True, false ...
 
 
 def test_launch_starts_the_same_nodes_with_the_same_parameters(bringup: types.ModuleType) -> None:
-    FakeConfiguration.values.update(seed="11", use_sim_time="True")
+    FakeConfiguration.values.update(seed="11")
     nodes = bringup._nodes(object())
     deployment = Deployment(seed=11)
     assert [node.named["executable"] for node in nodes] == [e.executable for e in nodes_for("sim")]

@@ -24,7 +24,6 @@ from vls_steering.bench.calibration import (
 )
 from vls_steering.bench.episode import EpisodeSpec
 from vls_steering.bench.journal import Journal
-from vls_steering.bench.latency import check_writable
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
 from vls_steering.bench.provenance import commit, steering_config
@@ -32,6 +31,7 @@ from vls_steering.bench.seeds import listed_seeds
 from vls_steering.bench.spread import spread, stage
 from vls_steering.bench.statistics import paired_difference, success_rate
 from vls_steering.bench.suites import suite
+from vls_steering.core.files import check_writable
 from vls_steering.policies import open_policy
 from vls_steering.steering.presets import preset
 from vls_steering.steering.settings import SteeringSettings

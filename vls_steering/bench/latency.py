@@ -33,7 +33,7 @@ from vls_steering.bench.latency_trial import Episode, LiveTrial, replay
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
 from vls_steering.bench.provenance import measured, steering_config
-from vls_steering.core.errors import ConfigurationError
+from vls_steering.core.files import check_writable
 from vls_steering.policies import NetworkPolicy, load_policy
 from vls_steering.policies.unet import parameter_count
 from vls_steering.steering.presets import preset
@@ -85,16 +85,6 @@ def run_latency(options: LatencyOptions) -> dict[str, Any]:
         if run.trial.sights:
             options.out.write_text(json.dumps(run.report(), indent=1) + "\n", encoding="utf-8")
     return run.report()
-
-
-def check_writable(out: Path) -> None:
-    """Raises ConfigurationError unless `out` can be written; an old file stays as it is."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open("a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise ConfigurationError(f"cannot write {out}: {error.strerror}", "Choose another --out") from error
 
 
 @dataclass

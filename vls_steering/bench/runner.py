@@ -19,6 +19,7 @@ from vls_steering.bench.seeds import Seeds
 from vls_steering.bench.spread import spread, stage
 from vls_steering.bench.suites import PLAN_EVERY_S, suite
 from vls_steering.bench.tables import EpisodeKey, Episodes, report_rows
+from vls_steering.core.files import check_writable
 from vls_steering.policies import open_policy
 from vls_steering.steering.presets import preset
 
@@ -46,15 +47,18 @@ class BenchOptions:
 
 
 def run_bench(options: BenchOptions) -> dict[str, Any]:
-    """Run every episode that is not done yet and write `options.out`; returns what was written."""
+    """Run every episode that is not done yet and write `options.out`; returns what was written.
+
+    Raises ConfigurationError for an unknown suite or method, or an output that cannot be written, before the first.
+    """
     chosen = suite(options.suite)
     methods = options.methods or chosen.methods
     for method in methods:
         preset(method)
+    check_writable(options.out)
     # By seed first: an interrupted run has complete pairs of methods.
     dealt = chosen.deal(chosen.tasks, options.seeds.values)
     keys = [EpisodeKey(task.name, method, seed) for task, seed in dealt for method in methods]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
     code, sha256 = commit(), open_policy(options.policy).sha256
     journal = Journal(options.out.with_suffix(".episodes.jsonl"), partial(_identity, options, sha256), EpisodeKey)
     if not options.resume:

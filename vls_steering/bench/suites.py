@@ -96,6 +96,12 @@ SHIFTS = (
 )
 
 
+def asked_for(scene: str, target: str) -> Skill:
+    """What somebody who has said nothing yet is likely to ask for in a scene, and what its layout must allow."""
+    kinds = {shift.scene: shift.kind for shift in SHIFTS}
+    return Skill(kinds.get(scene, SkillKind.LIFT), target)
+
+
 def _skill_task(kind: SkillKind, target: str) -> Task:
     skill = Skill(kind, target)
     return Task(str(skill), "play", _WORDS[kind].format(target), skill, _LIMIT_S[kind])

@@ -41,6 +41,7 @@ from std_srvs.srv import Trigger
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import VlsError
 from vls_steering.nodes.conversions import diagnostic_status, stamp_seconds
+from vls_steering.nodes.effective import tell_effective
 from vls_steering.nodes.parameters import declare_settings
 from vls_steering.nodes.streams import ClockMonitor, Level, StreamMonitor, StreamReport
 from vls_steering.nodes.topics import Topic
@@ -106,6 +107,7 @@ class RoomNode(LifecycleNode):
         self.reports: dict[str, StreamReport] = {}  # further lines, by name, while the node is active
         self._asked: list[Callable[[], StreamReport]] = []  # lines that are made when they are told
         self.settings = declare_settings(self, definition.settings)
+        tell_effective(self, self.settings)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self._steady)
 
     # What a body uses -----------------------------------------------------------------------------------------------

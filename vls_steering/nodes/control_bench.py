@@ -22,9 +22,9 @@ from rich.console import Console
 from sensor_msgs.msg import JointState
 
 from vls_steering.bench.control import histogram, lag_s, quantile_rows
-from vls_steering.bench.latency import check_writable
 from vls_steering.bench.provenance import measured
 from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.files import check_writable
 from vls_steering.msg import SafetyStatus, SetPoint
 from vls_steering.nodes import topics
 from vls_steering.nodes.arm_rig import ARM_NODES, ArmRig

@@ -13,12 +13,13 @@ import yaml
 
 from vls_steering.core.config import load_yaml, parse_settings
 from vls_steering.core.errors import ConfigurationError
+from vls_steering.core.files import writable_folder
 from vls_steering.nodes.node_set import Deployment
 from vls_steering.nodes.sim_layout import layout_text
 from vls_steering.nodes.vlm import VlmNodeSettings
 from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.sim.layout import SceneLayout
-from vls_steering.sim.scenes import SCENES
+from vls_steering.sim.scene_names import check_scene
 
 DEFAULT_INSTRUCTION = "pick up the green cylinder but stay clear of the purple box"
 
@@ -51,7 +52,8 @@ class DemoOptions:
     @property
     def command(self) -> str:
         """The command line that asks for the same again."""
-        words = ["vls", "demo", "--headless", "--scene", self.scene, "--seed", str(self.seed), "--vlm", self.vlm]
+        words = ["vls", "demo", "--headless", "--scene", self.scene, "--seed", str(self.seed)]
+        words += ["--vlm", self.vlm, "--robot", self.robot]
         for name in ("base_url", "model", "replay", "policy"):
             if value := getattr(self, name):
                 words += [f"--{name.replace('_', '-')}", str(value)]
@@ -61,8 +63,7 @@ class DemoOptions:
         """Raises ConfigurationError with cause and cure for the first option that cannot be meant."""
         if not self.instruction.strip():
             raise ConfigurationError("the instruction is empty", f"For example: --instruction {DEFAULT_INSTRUCTION!r}")
-        if self.scene not in SCENES:
-            raise ConfigurationError(f"there is no scene {self.scene!r}", f"Choose one of: {', '.join(SCENES)}")
+        check_scene(self.scene)
         if self.seed < 0:
             raise ConfigurationError(f"--seed {self.seed} is negative", "Give a seed of 0 or more")
         back_ends = typing.get_args(VlmNodeSettings.model_fields["back_end"].annotation)
@@ -80,15 +81,7 @@ class DemoOptions:
     def open_folder(self) -> Path:
         """The folder of this run, made and proven writable; raises ConfigurationError otherwise."""
         folder = self.out or Path("runs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".writable"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ConfigurationError(f"cannot write to {folder}: {reason}", "Choose another --out") from error
-        return folder.resolve()
+        return writable_folder(folder)
 
 
 def write_parameters(options: DemoOptions, layout: SceneLayout, pace: float, folder: Path) -> Deployment:

@@ -14,9 +14,9 @@ from typing import Any
 from rich.console import Console
 
 from vls_steering.bench.faults import FaultRow, fault_table
-from vls_steering.bench.latency import check_writable
 from vls_steering.bench.provenance import measured
 from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.files import check_writable
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes.arm_rig import ARM_NODES, SEEING_NODES, ArmRig
 from vls_steering.nodes.conversions import stamp_seconds

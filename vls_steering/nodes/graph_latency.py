@@ -15,13 +15,14 @@ from rich.table import Table
 
 from vls_steering.bench.contrast import Prologue
 from vls_steering.bench.demo_display import Display
-from vls_steering.bench.latency import INSTRUCTION, SCENE, check_writable
+from vls_steering.bench.latency import INSTRUCTION, SCENE
 from vls_steering.bench.latency_graph import GraphTick, graph_summary
 from vls_steering.bench.provenance import measured, steering_config
 from vls_steering.bench.score import goal_of
 from vls_steering.bench.summary import percentiles
 from vls_steering.core.config import load_yaml, parse_settings
 from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.files import check_writable
 from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import stamp_seconds
 from vls_steering.nodes.demo import isolate, terminated_like_interrupted

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,16 +17,14 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import SetBool
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.core.config import Settings
 from vls_steering.core.types import RobotState
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.conversions import time_message
 from vls_steering.nodes.frames import ArmFrames
 from vls_steering.nodes.run import run_node
-from vls_steering.nodes.sim_layout import layout_of, layout_text
+from vls_steering.nodes.sim_layout import SceneSettings, layout_text
 from vls_steering.sim.protocol_arm import PERIOD_S, ROBOT_PORT, ProtocolArm
-from vls_steering.sim.scenes import draw_layout
 from vls_steering.sim.world import World
 
 # What goes wrong around an arm can be made to go wrong here: services of std_srvs/SetBool.
@@ -37,11 +34,7 @@ STEPS_PER_TICK = 10  # of /clock
 PUSH_NM = np.array([80.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
 
 
-class ProtocolArmSettings(Settings):
-    scene: Literal["play", "training", "obstacle"] = Field("play", description="scene whose layout is drawn")
-    seed: int = Field(0, ge=0, description="seed of the layout")
-    target: str = Field("red cube", description="object that an obstacle scene puts its obstacle before")
-    layout: str = Field("", description="a layout as sim/layout tells it, taken instead of one drawn; empty = draw")
+class ProtocolArmSettings(SceneSettings):
     real_time_factor: float = Field(
         1.0, gt=0.0, le=1.0, description="pace of the arm's time, protocol included; below 1 nodes must use /clock"
     )
@@ -56,8 +49,7 @@ class ProtocolArmBody:
 
     def __init__(self, node: RoomNode, settings: ProtocolArmSettings) -> None:
         self._node, self._settings = node, settings
-        given = settings.layout
-        self._layout = layout_of(given) if given else draw_layout(settings.scene, settings.seed, settings.target)
+        self._layout = settings.draw()
         self._simulates_time = bool(node.get_parameter("use_sim_time").value)
         self._clock = node.publisher(topics.CLOCK)
         self._states = node.publisher(topics.SIM_STATE)

@@ -17,7 +17,7 @@ import mujoco
 import numpy as np
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.core.errors import MissingExtra, VlsError
+from vls_steering.core.errors import MissingDependency, VlsError
 from vls_steering.core.types import GRIPPER_OPEN_M
 from vls_steering.robots.assets import ARM_JOINT_NAMES, HAND_BODY
 from vls_steering.sim.layout import SceneLayout
@@ -33,7 +33,8 @@ try:
     from franka_sim.server import motion_session, state_stream
     from franka_sim.sim_common import FR3_FORCE_LIMITS
 except ImportError as error:
-    raise MissingExtra("franka-sim, the arm that speaks libfranka's protocol", "sim") from error
+    cure = "Run: pip install 'vls_steering[sim]' && pip install --no-deps franka-sim==1.1.7 (or `make setup`)"
+    raise MissingDependency("franka-sim, the arm that speaks libfranka's protocol,", cure) from error
 
 PERIOD_S = 0.001
 HAND_SETTLES_S = 4.0
@@ -51,6 +52,7 @@ class WorldArm(MujocoFrankaSim):
         """`watch` is called after every physics step, in the stepping thread: it must be quick."""
         super().__init__(enable_hand=True)
         self.world = World(layout)
+        self.world.begin_with_motion()
         self._watch = watch
 
     def initialize_simulation(self) -> None:
@@ -112,6 +114,7 @@ class WorldArm(MujocoFrankaSim):
 
     def _read_and_publish_state(self) -> None:
         super()._read_and_publish_state()
+        self.world.exchange_when_due()
         self._watch(self.world)
 
 
