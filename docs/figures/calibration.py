@@ -43,7 +43,7 @@ def draw(calibration: Calibration, target: Path) -> None:
     success.set_title(
         f"{calibration.preset} on {config['suite']}, {calibration.curve[0].n} episodes", loc="left", fontsize=10
     )
-    success.legend(fontsize=8, frameon=False, loc="lower right")
+    success.legend(fontsize=8, framealpha=1.0, loc="lower right")
     counts = [point.particles for point in calibration.curve]
     tick.plot(counts, [point.tick_ms_p50 for point in calibration.curve], "o-", color=GOOD)
     tick.set_ylim(bottom=0.0)
