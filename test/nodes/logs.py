@@ -12,9 +12,15 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import String
 
 from vls_steering.core.clocks import MonotonicClock
-from vls_steering.core.types import ActionChunk
+from vls_steering.core.types import ActionChunk, Observation
 from vls_steering.nodes import topics
-from vls_steering.nodes.conversions import chunk_message
+from vls_steering.nodes.conversions import (
+    chunk_message,
+    joint_state_message,
+    keypoints_message,
+    stamp_seconds,
+    time_message,
+)
 from vls_steering.nodes.journal import origin_of
 from vls_steering.nodes.mcap_file import McapFile
 from vls_steering.policies.base import make_example_observation
@@ -29,7 +35,7 @@ SECOND_NS = 1_000_000_000
 
 
 def steered_run(weights: Path, ticks: int = 4, seed: int = 3) -> list[Said]:
-    """Journal and chunks of a pilot that follows an instruction in the example scene, in order."""
+    """Observations, journal and chunks of a pilot that follows an instruction in the example scene, in order."""
     steering = preset("ours").model_copy(update={"particles": 3})
     clock, said = TapedClock(MonotonicClock()), list[Said]()
     pilot = JournaledPilot(
@@ -44,9 +50,12 @@ def steered_run(weights: Path, ticks: int = 4, seed: int = 3) -> list[Said]:
         compile_program(plan(PlanRequest("pick up the red cube", scene.keypoints), OfflineGrammar()).program)
     )
     for tick in range(ticks):
-        stamp_s = 1e9 + tick / 9.7
+        stamp_s = stamp_seconds(time_message(1e9 + tick / 9.7))
         robot = replace(scene.robot, stamp_s=stamp_s, tcp_position=scene.robot.tcp_position + np.sin(tick) / 97.0)
-        result = pilot.tick(replace(scene, robot=robot), 0.03, sequence=tick + 5)
+        keypoints = replace(scene.keypoints, stamp_s=stamp_s)
+        said.append((topics.JOINT_STATES, joint_state_message(robot)))
+        said.append((topics.KEYPOINTS, keypoints_message(keypoints)))
+        result = pilot.tick(Observation(robot, keypoints), 0.03, sequence=tick + 5)
         said.append((topics.ACTION_CHUNK, sent(result.chunk, tick + 5)))
     return said
 

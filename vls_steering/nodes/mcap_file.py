@@ -92,9 +92,9 @@ class _WholeRecords:
     def __init__(self, path: Path, overwrite: bool) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not overwrite:
+                raise ConfigurationError(f"{path} exists", "Give another name, or delete it")
             self._file = path.open("wb" if overwrite else "xb", buffering=0)
-        except FileExistsError as error:
-            raise ConfigurationError(f"{path} exists", "Give another name, or delete it") from error
         except OSError as error:
             raise ConfigurationError(f"cannot write {path}: {error.strerror}") from error
         self._end = 0  # of what is complete

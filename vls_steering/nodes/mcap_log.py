@@ -72,7 +72,7 @@ def read_log(path: Path) -> Iterator[Logged]:
 
 
 class _Whole:
-    """A file up to the end of its last complete record."""
+    """A file up to the end of its last complete message."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -92,6 +92,6 @@ class _Whole:
             if after > size:
                 return at
             at = after
-            if opcode == Opcode.FOOTER:
-                return size
+            if opcode == Opcode.DATA_END:
+                break  # the index is of no use here
         return min(at, size)
