@@ -104,12 +104,13 @@ def test_a_full_disk_keeps_what_was_written(tmp_path: Path, room: int) -> None:
     assert len(kept) >= len(added) - A_CHUNK
 
 
-def test_no_room_for_the_index_costs_no_message(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lacking", [5, 50, 500])
+def test_no_room_for_the_index_costs_no_message(tmp_path: Path, lacking: int) -> None:
     fill(tmp_path / "whole.mcap", 100)
     path, size = tmp_path / "log.mcap", (tmp_path / "whole.mcap").stat().st_size
-    with room_for(size - 50), pytest.raises(VlsError, match="takes no more"):
+    with room_for(size - lacking), pytest.raises(VlsError, match="takes no more"):
         fill(path, 100)
-    assert numbers(path) == numbers_of_mcap(path) == list(range(100))
+    assert numbers(path) == numbers_of_mcap(path) == numbers_of_rosbags(path) == list(range(100))
 
 
 def test_a_place_that_cannot_be_written_is_named_at_once(tmp_path: Path) -> None:

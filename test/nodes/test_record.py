@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -47,6 +48,14 @@ class Recording:
         assert self._process.stdout is not None
         assert "recording to" in self._process.stdout.readline()
 
+    def leave_room_for(self, size_bytes: int) -> None:
+        """As on a disk that is full after so much."""
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
+
+    @property
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
     def end(self, *signals: int) -> tuple[int, str]:
         """Exit code and what it said."""
         for number in signals:
@@ -68,7 +77,7 @@ def record(tmp_path: Path) -> Iterator[Record]:
 
     yield make
     for one in made:
-        if one._process.poll() is None:
+        if one.runs:
             one.end(signal.SIGKILL)
 
 
@@ -123,6 +132,22 @@ def test_killed_it_loses_a_chunk_of_messages_and_no_more(record: Record, speak: 
     assert spoken - 1 - kept[-1] < 80  # 64 kB of them, and what was under way
 
 
+def test_a_full_disk_ends_it_with_an_error(record: Record, speak: Callable[[float], int]) -> None:
+    recording = record("--namespace", "left")
+    speak(1.0)
+    recording.leave_room_for(50_000)
+    deadline_s = time.monotonic() + 60.0
+    while recording.runs and time.monotonic() < deadline_s:
+        speak(0.2)
+    code, said = recording.end()
+    assert code == ExitCode.INTERNAL_ERROR
+    assert "takes no more" in said
+    assert "Traceback" not in said
+    kept = [int(logged.message(topics.INSTRUCTION).data.split()[0]) for logged in recording.log()]
+    assert len(kept) > 10
+    assert kept == list(range(kept[0], kept[-1] + 1))
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
@@ -145,7 +170,7 @@ def test_a_run_of_the_graph_replays_to_the_last_bit(tmp_path: Path, record: Reco
         tmp_path, {n: {} for n in ("executor", "camera", "perception", "vlm", "policy")} | {"sim_bridge": SIMULATION}
     )
     try:
-        recording = record()
+        recording = record("--images")
         graph.bring_up(("sim_bridge", "executor", "camera", "perception", "vlm", "policy"))
         graph.until(lambda: graph.trigger(topics.ARM_SERVICE).success, what="arming")
         for instruction in ("pick up the red cube", "pick up the blue cube"):
@@ -161,6 +186,7 @@ def test_a_run_of_the_graph_replays_to_the_last_bit(tmp_path: Path, record: Reco
     counts = Counter(logged.name for logged in recording.log())
     assert counts["/steering/journal"] > 32
     assert {"/joint_states", "/keypoints", "/executor/set_point", "/reward_program", "/diagnostics"} <= set(counts)
+    assert {"/camera/color/image_raw", "/camera/depth/image_rect_raw"} <= set(counts)
     words: list[str] = []
     assert replay(ReplayOptions(recording.path), words.append) is ExitCode.SUCCESS, words
     assert words[1].endswith(" 0 within 1e-06, 0 different")

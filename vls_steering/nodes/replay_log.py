@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vls_steering.core.errors import ConfigurationError
-from vls_steering.core.types import Observation
+from vls_steering.core.types import Observation, RobotState
 from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import keypoints_of, robot_state_of, stamp_seconds
 from vls_steering.nodes.mcap_log import Logged
@@ -91,10 +91,16 @@ def witness(graph: GraphLog) -> Witness:
         if joints is None or points is None:
             counts.unseen += 1
             continue
-        # The place of the hand follows from the joints; whether it holds something comes without a stamp.
-        saw = observation.robot
-        arm = robot_state_of(joints, lambda _, saw=saw: (saw.tcp_position, saw.tcp_quat_xyzw), saw.gripper_holds)
-        same = observation_json(Observation(arm, keypoints_of(points))) == record["observation"]
+        told = Observation(_arm_told(joints, observation.robot), keypoints_of(points))
+        same = observation_json(told) == record["observation"]
         counts.seen += same
         counts.contradicted += not same
     return counts
+
+
+def _arm_told(joints: Any, seen: RobotState) -> RobotState:
+    """What the message says, and of `seen` what it leaves open.
+
+    The place of the hand follows from the joints; whether it holds something comes without a stamp.
+    """
+    return robot_state_of(joints, lambda _joints: (seen.tcp_position, seen.tcp_quat_xyzw), seen.gripper_holds)
