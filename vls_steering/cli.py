@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vls_steering import __version__
+from vls_steering import __version__, cli_record
 from vls_steering.cli_graph import arm, estop, hold, run, tell
 from vls_steering.cli_robot import franka, sim
 from vls_steering.core.errors import ExitCode, VlsError
@@ -345,6 +345,9 @@ def doctor() -> None:
     for finding in findings:
         typer.echo(finding.line())
     raise typer.Exit(int(ExitCode.SUCCESS if all(f.ok for f in findings) else ExitCode.INTERNAL_ERROR))
+
+
+cli_record.register(app)
 
 
 def main() -> None:

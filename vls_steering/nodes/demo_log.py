@@ -30,6 +30,7 @@ LOGGED = (
     topics.VLM_STATUS,
     topics.ACTION_CHUNK,
     topics.STEERING_STATUS,
+    topics.STEERING_JOURNAL,
     topics.STEERING_MARKERS,
     topics.SAFETY_STATUS,
     topics.SET_POINT,

@@ -15,6 +15,7 @@ import torch
 from pydantic import Field, model_validator
 
 from vls_steering.bench.calibration import load_calibration
+from vls_steering.core.clocks import MonotonicClock
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import Refusal, StreamFault
 from vls_steering.core.types import ActionChunk, ChunkSource, Keypoints, Observation, RobotState
@@ -23,6 +24,7 @@ from vls_steering.msg import RewardProgram, SteeringStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.conversions import chunk_message, header, keypoints_of
+from vls_steering.nodes.journal import journaled, origin_of
 from vls_steering.nodes.loop import PacedLoop
 from vls_steering.nodes.markers import steering_markers
 from vls_steering.nodes.run import run_node
@@ -37,6 +39,7 @@ from vls_steering.rewards.expression import Text, walk
 from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.steering import LatencyEstimate, Pilot, SteeringSettings, preset
 from vls_steering.steering.chunks import hold_chunk, opened_at
+from vls_steering.steering.journal import TapedClock
 from vls_steering.steering.rehearsal import rehearse
 
 
@@ -85,9 +88,13 @@ class PolicyBody:
         torch.set_num_threads(settings.threads)
         policy = open_policy(Path(settings.policy) if settings.policy else SHIPPED_POLICY)
         self._space = policy.action_space
-        self._pilot = Pilot(policy, settings.steering_of(policy.sha256), settings.seed)
-        self._from_noise_s = rehearse(self._pilot)  # the first pass through a network is the slowest: not in motion
+        steering = settings.steering_of(policy.sha256)
+        clock = TapedClock(MonotonicClock())
+        pilot = Pilot(policy, steering, settings.seed, clock)
+        self._from_noise_s = rehearse(pilot)  # the first pass through a network is the slowest: not in motion
         node.facts.update(policy=f"{policy.name} {policy.sha256[:12]}", preset=settings.preset)
+        origin = origin_of(settings.policy, settings.preset, steering, settings.seed, settings.threads)
+        self._pilot = journaled(node, pilot, clock, origin)
         self._joints = JointStateReader(node, ArmKinematics())
         self._lock = threading.Lock()
         self._chunks = node.publisher(topics.ACTION_CHUNK)
@@ -145,7 +152,7 @@ class PolicyBody:
             self._rest(observation, frozen, program)
             return
         self._resting = None
-        result = self._pilot.tick(observation, self._latency.p95_s)
+        result = self._pilot.tick(observation, self._latency.p95_s, self._ticks)
         self._stage = result.telemetry.stage
         self._steered += result.telemetry.steered
         self._send(result.chunk)

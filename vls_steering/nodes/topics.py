@@ -44,6 +44,8 @@ FRAMES = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 100)
 FIXED_FRAMES = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 100)
 # Set-points are small, and a lost one is a jerk: reliable, with room for a scheduler's hiccup.
 COMMAND = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 10)
+# A line that is missing makes those after it worthless: reliable, with room for a recorder that waits for its disk.
+LEDGER = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 200)
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,8 @@ REWARD_PROGRAM: Topic[Any] = Topic("reward_program", RewardProgram, LATCHED)
 VLM_STATUS: Topic[Any] = Topic("vlm/status", VlmStatus, LATCHED)
 ACTION_CHUNK: Topic[Any] = Topic("action_chunk", ActionChunk, NEWEST)
 STEERING_STATUS: Topic[Any] = Topic("steering/status", SteeringStatus, NEWEST)
+# What the pilot was told, call by call (steering/journal.py): `vls replay` makes the chunks again from it.
+STEERING_JOURNAL: Topic[Any] = Topic("steering/journal", String, LEDGER)
 STEERING_MARKERS: Topic[Any] = Topic("steering/markers", MarkerArray, NEWEST)
 SAFETY_STATUS: Topic[Any] = Topic("executor/status", SafetyStatus, NEWEST)
 SET_POINT: Topic[Any] = Topic("executor/set_point", SetPoint, COMMAND)
