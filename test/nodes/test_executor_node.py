@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import chunk_message, joint_state_message
 from vls_steering.nodes.executor import NODE
+from vls_steering.robots.backend import RecoveryStep
 from vls_steering.robots.kinematics import NOMINAL_POSTURE, ArmKinematics
 from vls_steering.safety import ReasonCode
 
@@ -277,6 +279,55 @@ def test_recovery_without_arming_leaves_the_arm_unarmed(arm: Callable[..., Arm])
     assert recover(one, arm=False).success
     one.advance()
     one.until(lambda: one.status.state == SafetyStatus.STATE_UNARMED)
+    assert not one.heard[topics.SET_POINT.name]
+
+
+class SlowRecovery:
+    """A step of the back end that ends when it is told to."""
+
+    def __init__(self, one: Arm, arm: bool) -> None:
+        self._going_on = threading.Event()
+        self.began = threading.Event()
+        one.node.body._robot.recovery = lambda: (RecoveryStep("wait", self._wait), RecoveryStep("next", lambda: None))
+        client = ActionClient(one.other, RecoverAndArm, topics.RECOVER_ACTION)
+        one.until(client.server_is_ready, what="the action")
+        sent = client.send_goal_async(RecoverAndArm.Goal(arm=arm))
+        one.until(sent.done, what="an answer")
+        self._one, self._result = one, sent.result().get_result_async()
+        one.until(self.began.is_set, what="a recovery under way")
+
+    def _wait(self) -> None:
+        self.began.set()
+        self._going_on.wait(20.0)
+
+    def end(self) -> RecoverAndArm.Result:
+        self._going_on.set()
+        self._one.advance(2)
+        self._one.until(self._result.done, what="a result")
+        return self._result.result().result
+
+
+def test_nobody_else_arms_while_the_arm_is_being_recovered(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.advance(2)
+    recovery = SlowRecovery(one, arm=True)
+    answer = one.call(topics.ARM_SERVICE, Trigger, Trigger.Request())
+    assert not answer.success
+    assert "is being recovered" in answer.message
+    assert recovery.end().success
+
+
+def test_an_emergency_stop_pressed_and_released_during_a_recovery_is_remembered(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.advance(2)
+    recovery = SlowRecovery(one, arm=True)
+    for pressed in (True, False):
+        one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=pressed))
+    result = recovery.end()
+    assert not result.success
+    assert "EMERGENCY_STOP" in result.message
+    one.advance()
+    one.until_state(SafetyStatus.STATE_UNARMED, ReasonCode.EMERGENCY_STOP)
     assert not one.heard[topics.SET_POINT.name]
 
 

@@ -125,7 +125,9 @@ class ExecutorBody:
         node.serve_trigger(topics.HOLD_SERVICE, self._hold)
         service = node.create_service(SetBool, topics.ESTOP_SERVICE, self._serve_emergency)
         node.own(lambda: node.destroy_service(service))
-        RecoveryServer(node, self._robot, self._begin_recovery, self._arm, self._fail_recovery)
+        self._recovery = RecoveryServer(
+            node, self._robot, self._begin_recovery, self._arm_recovered, self._fail_recovery
+        )
         node.every_monotonic(PUBLISHERS_LOOKED_AT_S, self._look_for_others)
         self._loop = PacedLoop(node, self._period_s, self._step, self._stalled, self._settings.clock_patience_s)
 
@@ -280,7 +282,7 @@ class ExecutorBody:
                 return f"{count} nodes publish {topic.name}"
         return ""
 
-    def _arm(self) -> str:
+    def _arm(self, recovered: bool = False) -> str:
         other = self._second_publisher()
         if other:
             raise VlsError(other, "Only one may: stop the others, then arm")
@@ -288,12 +290,15 @@ class ExecutorBody:
             state, now_s = self._robot.state(), self._node.now_s()
             if state is None:
                 raise VlsError("no joint state was received", "Check the robot connection, then arm")
-            refusal = self._executor.why_not_arm(state, now_s)
+            refusal = self._executor.why_not_arm(state, now_s, recovered)
             if refusal is not None:
                 raise VlsError(f"{refusal.reason.name}: {refusal.text}")
             self._robot.engage()
-            self._executor.arm(state, now_s)
+            self._executor.arm(state, now_s, recovered)
         return "armed"
+
+    def _arm_recovered(self) -> str:
+        return self._arm(recovered=True)
 
     def _begin_recovery(self) -> Verdict:
         with self._lock:

@@ -69,19 +69,21 @@ class Executor:
         self._scale = 0.0
         self._measured: RobotState | None = None
         self._emergency = False
+        self._interruption: Verdict | None = None  # why the recovery under way may not arm
         self._last_verdict: Verdict | None = None
         self._counts = dict.fromkeys(Band, 0)
         self._gaps = self._braked_steps = 0
         self._gripper_width_m = GRIPPER_OPEN_M
         self._now_s = self._last_stamp_s = self._heard_policy_s = self._accepted_s = -math.inf
 
-    def arm(self, robot_state: RobotState, now_s: float) -> Verdict:
+    def arm(self, robot_state: RobotState, now_s: float, recovered: bool = False) -> Verdict:
         """Take command from the measured state, at rest there, and clear what was latched.
 
-        A rejecting verdict leaves everything as it was.
+        `recovered`: it is the recovery that asks; nobody else may while it goes on.  A rejecting verdict leaves
+        everything as it was.
         """
         self._measured = robot_state
-        refusal = self.why_not_arm(robot_state, now_s)
+        refusal = self.why_not_arm(robot_state, now_s, recovered)
         if refusal is not None:
             return refusal
         self._motion.reset(robot_state.joint_positions)
@@ -159,12 +161,18 @@ class Executor:
             return _refused(ReasonCode.NOT_AT_REST, f"the executor is {self._state.name.lower()}")
         if robot_state is not None:
             self.observe(robot_state)
-        self._reference, self._state = None, ExecutorState.RECOVERING
+        self._reference, self._interruption, self._state = None, None, ExecutorState.RECOVERING
         return Verdict(Band.PASS)
 
     def fail_recovery(self, text: str, now_s: float) -> None:
-        """The recovery did not succeed: the arm is unarmed and the step that failed is the reason."""
-        self._reason, self._reason_text = ReasonCode.RECOVERY_FAILED, text
+        """The recovery ended without arming: the arm is unarmed and what kept it from arming is the reason.
+
+        Does nothing when no recovery is under way.
+        """
+        if self._state is not ExecutorState.RECOVERING:
+            return
+        if self._interruption is None:
+            self._reason, self._reason_text = ReasonCode.RECOVERY_FAILED, text
         self._state = ExecutorState.UNARMED
 
     def status(self) -> SafetyStatus:
@@ -191,7 +199,7 @@ class Executor:
     def _latched(self) -> bool:
         return self._reason is not ReasonCode.NONE and REASONS[self._reason].severity is not Severity.RESUMES
 
-    def why_not_arm(self, robot_state: RobotState, now_s: float) -> Verdict | None:
+    def why_not_arm(self, robot_state: RobotState, now_s: float, recovered: bool = False) -> Verdict | None:
         """The refusal that `arm` would answer with, or None."""
         s = self._settings
         age = now_s - robot_state.stamp_s
@@ -202,6 +210,10 @@ class Executor:
             return _refused(ReasonCode.EMERGENCY_STOP, "the emergency stop is engaged")
         if self._state in _MOVING:
             return _refused(ReasonCode.NOT_AT_REST, "the arm is following a chunk or stopping")
+        if self._state is ExecutorState.RECOVERING and not recovered:
+            return _refused(ReasonCode.NOT_AT_REST, "the arm is being recovered; wait until that has ended")
+        if self._state is ExecutorState.RECOVERING and self._interruption is not None:
+            return self._interruption
         if age > s.joint_state_timeout_s:
             return _refused(ReasonCode.JOINT_STATES_SILENT, f"the joint state is {age:.3f} s old")
         if age < -s.max_clock_skew_s:
@@ -308,14 +320,28 @@ class Executor:
         return ReasonCode.CHUNK_TIMEOUT, f"no chunk for {wait_s:.2f} s"
 
     def _halt(self, reason: ReasonCode, text: str) -> None:
-        """Begin to stop; the first reason stays unless a graver one comes, and a latched one stays always."""
+        """Begin to stop; the first reason stays unless a graver one comes.
+
+        A latched one stays always, but the emergency stop outranks every other: whatever came first, a person pressed.
+        """
         resumes = REASONS[reason].severity is Severity.RESUMES
+        if self._state is ExecutorState.RECOVERING:
+            if not resumes:
+                self._interrupt_recovery(reason, text)
+            return
         keeps = self._reason is not ReasonCode.NONE and resumes and reason is not ReasonCode.STOP_REQUESTED
-        if self._latched or keeps:
+        outranks = reason is ReasonCode.EMERGENCY_STOP and self._reason is not ReasonCode.EMERGENCY_STOP
+        if (self._latched or keeps) and not outranks:
             return
         self._reason, self._reason_text, self._reference = reason, text, None
         if self._state is not ExecutorState.UNARMED:
             self._state = self._rest_state() if self._motion.at_rest else ExecutorState.STOPPING
+
+    def _interrupt_recovery(self, reason: ReasonCode, text: str) -> None:
+        """The back end's step is carried through, and the arm stays unarmed afterwards."""
+        if self._interruption is None or reason is ReasonCode.EMERGENCY_STOP:
+            self._interruption = _refused(reason, f"during the recovery: {text}")
+            self._reason, self._reason_text = reason, text
 
     def _rest_state(self) -> ExecutorState:
         if REASONS[self._reason].severity is Severity.FAULT:
