@@ -26,7 +26,7 @@ from vls_steering.nodes.conversions import chunk_message, joint_state_message
 from vls_steering.nodes.executor import NODE
 from vls_steering.robots.backend import RecoveryStep
 from vls_steering.robots.kinematics import NOMINAL_POSTURE, ArmKinematics
-from vls_steering.safety import ReasonCode
+from vls_steering.safety import ExecutorState, ReasonCode
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
 
@@ -300,8 +300,11 @@ class SlowRecovery:
         self.began.set()
         self._going_on.wait(20.0)
 
-    def end(self) -> RecoverAndArm.Result:
+    def go_on(self) -> None:
         self._going_on.set()
+
+    def end(self) -> RecoverAndArm.Result:
+        self.go_on()
         self._one.advance(2)
         self._one.until(self._result.done, what="a result")
         return self._result.result().result
@@ -329,6 +332,26 @@ def test_an_emergency_stop_pressed_and_released_during_a_recovery_is_remembered(
     one.advance()
     one.until_state(SafetyStatus.STATE_UNARMED, ReasonCode.EMERGENCY_STOP)
     assert not one.heard[topics.SET_POINT.name]
+
+
+def test_leaving_the_active_state_during_a_recovery_ends_it_and_lets_the_arm_go(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    one.move()
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=True))
+    one.until_state(SafetyStatus.STATE_FAULT, ReasonCode.EMERGENCY_STOP)
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=False))
+    one.armed = False  # nothing is sent, so nothing is waited for
+    recovery = SlowRecovery(one, arm=True)
+    let_go: list[bool] = []
+    body = one.node.body
+    body._robot.stop = lambda: let_go.append(body._recovery._thread.is_alive())
+    threading.Timer(0.5, recovery.go_on).start()
+    one.node.trigger_deactivate()
+    assert not one.node.failure
+    assert let_go == [False], "once, and after the recovery's own step was over"
+    one.spin(0.2)
+    assert body._executor.status().state is ExecutorState.UNARMED
 
 
 def test_a_second_publisher_of_chunks_stops_the_arm(arm: Callable[..., Arm]) -> None:

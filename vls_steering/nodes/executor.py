@@ -11,6 +11,7 @@ import math
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Literal
 
@@ -107,6 +108,7 @@ class ExecutorBody:
 
     def start(self) -> None:
         self._loop: PacedLoop | None = None
+        self._recovery: RecoveryServer | None = None
         self._sent: SetPoint | None = None
         self._last_s = self._told_s = -math.inf
         self._told: tuple[ExecutorState, ReasonCode] | None = None
@@ -132,13 +134,25 @@ class ExecutorBody:
         self._loop = PacedLoop(node, self._period_s, self._step, self._stalled, self._settings.clock_patience_s)
 
     def stop(self) -> None:
-        """The last thing sent is a hold.  /clock cannot be heard meanwhile: the wall clock paces the stop."""
-        try:
+        """The last thing sent is a hold.  /clock cannot be heard meanwhile: the wall clock paces the stop.
+
+        Whatever fails on the way, the arm's connection is released.
+        """
+        with ExitStack() as last:
+            last.callback(self._let_go)
+            if self._recovery is not None:
+                last.callback(self._recovery.end)
+            last.callback(self._come_to_rest, ReasonCode.SHUTDOWN)
             if self._loop is not None:
-                self._loop.end()
-        finally:
-            self._come_to_rest(ReasonCode.SHUTDOWN)
+                last.callback(self._loop.end)
+
+    def _let_go(self) -> None:
+        """The back end has no command any more: the next arming starts from where the arm is."""
+        try:
             self._robot.stop()
+        finally:
+            with self._lock:
+                self._executor.disarm()
 
     def tear_down(self) -> None:
         pass
@@ -198,7 +212,7 @@ class ExecutorBody:
     def _come_to_rest(self, reason: ReasonCode, text: str = "") -> None:
         with self._lock:
             status = self._executor.status()
-            if status.state is ExecutorState.UNARMED:
+            if status.state in SILENT:
                 return
             now_s = status.stamp_s
             self._executor.stop(reason, now_s, text)

@@ -175,6 +175,10 @@ class Executor:
             self._reason, self._reason_text = ReasonCode.RECOVERY_FAILED, text
         self._state = ExecutorState.UNARMED
 
+    def disarm(self) -> None:
+        """The back end has given command back: nothing is sent any more, and the reason stays."""
+        self._reference, self._state = None, ExecutorState.UNARMED
+
     def status(self) -> SafetyStatus:
         """What an operator needs to know, as of the last step."""
         tracking = self._state is ExecutorState.TRACKING and self._reference is not None
