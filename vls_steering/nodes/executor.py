@@ -110,6 +110,7 @@ class ExecutorBody:
         self._loop: PacedLoop | None = None
         self._recovery: RecoveryServer | None = None
         self._sent: SetPoint | None = None
+        self._follows = False  # whether the arm took the last set-point
         self._last_s = self._told_s = -math.inf
         self._told: tuple[ExecutorState, ReasonCode] | None = None
         self._period_ms, self._misses = 0.0, 0
@@ -190,7 +191,8 @@ class ExecutorBody:
 
     def _send(self, now_s: float) -> None:
         set_point = self._executor.step(now_s)
-        if self._robot.send(set_point):
+        self._follows = self._robot.send(set_point)
+        if self._follows:
             self._sent = set_point
             self._set_points.publish(set_point_message(set_point))
 
@@ -304,11 +306,11 @@ class ExecutorBody:
             state, now_s = self._robot.state(), self._node.now_s()
             if state is None:
                 raise VlsError("no joint state was received", "Check the robot connection, then arm")
-            refusal = self._executor.why_not_arm(state, now_s, recovered)
+            refusal = self._executor.why_not_arm(state, now_s, recovered, self._follows)
             if refusal is not None:
                 raise VlsError(f"{refusal.reason.name}: {refusal.text}")
             self._robot.engage()
-            self._executor.arm(state, now_s, recovered)
+            self._executor.arm(state, now_s, recovered, self._follows)
         return "armed"
 
     def _arm_recovered(self) -> str:

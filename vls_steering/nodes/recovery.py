@@ -16,7 +16,6 @@ from vls_steering.nodes.base import RoomNode
 from vls_steering.robots.backend import RecoveryStep, RobotBackend
 from vls_steering.safety import ReasonCode, Verdict
 
-
 STEP_WITHIN_S = 5.0  # that a shutdown waits for the step under way
 
 

@@ -76,18 +76,21 @@ class Executor:
         self._gripper_width_m = GRIPPER_OPEN_M
         self._now_s = self._last_stamp_s = self._heard_policy_s = self._accepted_s = -math.inf
 
-    def arm(self, robot_state: RobotState, now_s: float, recovered: bool = False) -> Verdict:
-        """Take command from the measured state, at rest there, and clear what was latched.
+    def arm(self, robot_state: RobotState, now_s: float, recovered: bool = False, engaged: bool = True) -> Verdict:
+        """Take command at rest and clear what was latched.
 
+        From the measured state; an arm that follows set-points already (`engaged`, and some are being sent) goes on from
+        the commanded one, because no arm stands exactly where it was sent and the difference would be a step.
         `recovered`: it is the recovery that asks; nobody else may while it goes on.  A rejecting verdict leaves
         everything as it was.
         """
         self._measured = robot_state
-        refusal = self.why_not_arm(robot_state, now_s, recovered)
+        refusal = self.why_not_arm(robot_state, now_s, recovered, engaged)
         if refusal is not None:
             return refusal
-        self._motion.reset(robot_state.joint_positions)
-        self._history.restart(now_s, robot_state.joint_positions)
+        if not self._streams_to(engaged):
+            self._motion.reset(robot_state.joint_positions)
+        self._history.restart(now_s, self._motion.state.positions)
         # A closed hand keeps its grip; an empty one stays as wide as it is.
         self._gripper_width_m = 0.0 if robot_state.gripper_holds else robot_state.gripper_width_m
         self._reference = None
@@ -203,7 +206,9 @@ class Executor:
     def _latched(self) -> bool:
         return self._reason is not ReasonCode.NONE and REASONS[self._reason].severity is not Severity.RESUMES
 
-    def why_not_arm(self, robot_state: RobotState, now_s: float, recovered: bool = False) -> Verdict | None:
+    def why_not_arm(
+        self, robot_state: RobotState, now_s: float, recovered: bool = False, engaged: bool = True
+    ) -> Verdict | None:
         """The refusal that `arm` would answer with, or None."""
         s = self._settings
         age = now_s - robot_state.stamp_s
@@ -226,7 +231,21 @@ class Executor:
             return _refused(ReasonCode.NOT_AT_REST, f"a joint moves at {fastest:.3f} rad/s")
         if out_of_range is not None:
             return _refused(out_of_range.reason, out_of_range.text)
+        joint, gap = self._gap(robot_state)
+        if self._streams_to(engaged) and gap > s.max_standing_error_rad:
+            where = f"joint {joint} stands {gap:.3f} rad from where it was sent, at most {s.max_standing_error_rad:g}"
+            return _refused(ReasonCode.TRACKING_ERROR, f"{where}; let go of the arm and arm again, or recover_and_arm")
         return None
+
+    def _streams_to(self, engaged: bool) -> bool:
+        """Whether an arm follows the set-points of this state."""
+        return engaged and self._state not in _SILENT
+
+    def _gap(self, robot_state: RobotState) -> tuple[int, float]:
+        """The joint, 1..7, that is farthest from where it was sent, and how far, rad."""
+        gaps = np.abs(robot_state.joint_positions - self._motion.state.positions)
+        joint = int(gaps.argmax())
+        return joint + 1, float(gaps[joint])
 
     def _note(self, verdict: Verdict) -> Verdict:
         self._last_verdict = verdict
@@ -310,11 +329,10 @@ class Executor:
     def _deviation(self) -> tuple[ReasonCode, str] | None:
         if self._measured is None:
             return None
-        deviation = np.abs(self._measured.joint_positions - self._motion.state.positions)
-        joint = int(deviation.argmax())
-        if deviation[joint] <= self._settings.max_deviation_rad:
+        joint, gap = self._gap(self._measured)
+        if gap <= self._settings.max_deviation_rad:
             return None
-        return ReasonCode.TRACKING_ERROR, f"joint {joint + 1} is {deviation[joint]:.3f} rad from its set-point"
+        return ReasonCode.TRACKING_ERROR, f"joint {joint} is {gap:.3f} rad from its set-point"
 
     def _why_no_chunk(self, wait_s: float) -> tuple[ReasonCode, str]:
         """The true reason for a missing chunk: what the last one was rejected for, when it was."""

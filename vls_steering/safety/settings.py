@@ -61,6 +61,9 @@ class ExecutorSettings(Settings):
     )
     control_stall_s: float = Field(0.5, ge=0.02, le=5.0, description="A longer gap in the control loop stops the arm")
     max_deviation_rad: float = Field(0.35, ge=0.01, le=1.0, description="Largest distance of joint and set-point")
+    max_standing_error_rad: float = Field(
+        0.05, ge=0.002, le=0.2, description="A resting arm farther from its set-point is not armed again from there"
+    )
     rest_velocity_rad_s: float = Field(0.05, ge=0.001, le=0.5, description="An arm slower than this may be armed")
 
     gripper_close_below_m: float = Field(0.03, ge=0.0, le=0.08, description="A narrower step closes the hand")
