@@ -20,12 +20,15 @@ from vls_steering.safety.limits import ArmLimits
 from vls_steering.safety.motion import Motion
 from vls_steering.safety.reasons import REASONS, ReasonCode, Severity
 from vls_steering.safety.reference import Reference
+from vls_steering.safety.retreat import Retreat
 from vls_steering.safety.settings import ExecutorSettings
 from vls_steering.safety.status import Band, ExecutorState, SafetyStatus, Verdict
 from vls_steering.safety.tcp import tcp_path_check
 from vls_steering.safety.watchdog import Watchdog
 
 _MOVING = (ExecutorState.TRACKING, ExecutorState.STOPPING)
+# Either may mean that the arm leans on something, or on somebody.
+_MAY_PRESS = (ReasonCode.TRACKING_ERROR, ReasonCode.EMERGENCY_STOP)
 _SILENT = (ExecutorState.UNARMED, ExecutorState.RECOVERING)  # nothing is sent
 # Of the Cartesian limits: what is left is for samples between those looked at, and for catching up.
 _JOIN_SHARE, _STOP_SHARE = 0.9, 0.97
@@ -66,6 +69,7 @@ class Executor:
         self._state = ExecutorState.UNARMED
         self._reason, self._reason_text = ReasonCode.NONE, ""
         self._reference: Reference | None = None
+        self._retreat: Retreat | None = None
         self._scale = 0.0
         self._measured: RobotState | None = None
         self._emergency = False
@@ -79,8 +83,8 @@ class Executor:
     def arm(self, robot_state: RobotState, now_s: float, recovered: bool = False, engaged: bool = True) -> Verdict:
         """Take command at rest and clear what was latched.
 
-        From the measured state; an arm that follows set-points already (`engaged`, and some are being sent) goes on from
-        the commanded one, because no arm stands exactly where it was sent and the difference would be a step.
+        From the measured state; an arm that follows set-points already (`engaged`, and some are being sent) goes on
+        from the commanded one, because no arm stands exactly where it was sent and the difference would be a step.
         `recovered`: it is the recovery that asks; nobody else may while it goes on.  A rejecting verdict leaves
         everything as it was.
         """
@@ -137,10 +141,10 @@ class Executor:
         self._watch(now_s)
         if self._state is ExecutorState.TRACKING:
             self._track(now_s)
+        elif self._state is ExecutorState.STOPPING:
+            self._come_to_rest(now_s)
         else:
             self._motion.brake()
-            if self._state is ExecutorState.STOPPING and self._motion.at_rest:
-                self._state = self._rest_state()
         self._now_s = max(now_s, self._now_s)
         state = self._motion.state
         self._history.add(now_s, state.positions)
@@ -292,6 +296,15 @@ class Executor:
         if time_s >= reference.end_s:
             self._halt(ReasonCode.CHUNK_ENDED, "the arm rests at the chunk's last step")
 
+    def _come_to_rest(self, now_s: float) -> None:
+        if self._retreat is None:
+            self._motion.brake()
+        else:
+            self._retreat.step(self._motion, self._measured, now_s)
+            self._retreat = None if self._retreat.over else self._retreat
+        if self._retreat is None and self._motion.at_rest:
+            self._state = self._rest_state()
+
     def _watch(self, now_s: float) -> None:
         """Stop for the most serious thing that is wrong now; at rest and idle nothing has to be alive."""
         s = self._settings
@@ -356,8 +369,11 @@ class Executor:
         if (self._latched or keeps) and not outranks:
             return
         self._reason, self._reason_text, self._reference = reason, text, None
-        if self._state is not ExecutorState.UNARMED:
-            self._state = self._rest_state() if self._motion.at_rest else ExecutorState.STOPPING
+        if self._state is ExecutorState.UNARMED:
+            return
+        self._retreat = Retreat(self._settings) if reason in _MAY_PRESS else None
+        rests = self._motion.at_rest and self._retreat is None
+        self._state = self._rest_state() if rests else ExecutorState.STOPPING
 
     def _interrupt_recovery(self, reason: ReasonCode, text: str) -> None:
         """The back end's step is carried through, and the arm stays unarmed afterwards."""

@@ -60,7 +60,10 @@ class ExecutorSettings(Settings):
         default_factory=dict, description="Further streams that must stay alive, with the longest silence of each"
     )
     control_stall_s: float = Field(0.5, ge=0.02, le=5.0, description="A longer gap in the control loop stops the arm")
-    max_deviation_rad: float = Field(0.35, ge=0.01, le=1.0, description="Largest distance of joint and set-point")
+    # Lag alone must not reach it: 46 ms behind a wrist that turns at 2.4 rad/s are 0.11 rad.
+    max_deviation_rad: float = Field(
+        0.12, ge=0.01, le=1.0, description="Largest distance of joint and set-point, lag included"
+    )
     max_standing_error_rad: float = Field(
         0.05, ge=0.002, le=0.2, description="A resting arm farther from its set-point is not armed again from there"
     )
