@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ pytest.importorskip("rclpy")
 
 from nodes.stage import Stage
 from rclpy.action import ActionClient
+from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
@@ -24,6 +26,7 @@ from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import chunk_message, joint_state_message
 from vls_steering.nodes.executor import NODE
+from vls_steering.nodes.streams import Level
 from vls_steering.robots.backend import RecoveryStep
 from vls_steering.robots.kinematics import NOMINAL_POSTURE, ArmKinematics
 from vls_steering.safety import ExecutorState, ReasonCode
@@ -186,6 +189,76 @@ def test_the_emergency_stop_holds_until_every_source_released_it(arm: Callable[.
     one.publish(topics.ESTOP, Bool(data=False))
     one.spin(0.2)
     assert one.arm().success
+
+
+QUALITIES = {
+    "a default publisher": 10,
+    "a best-effort button": qos_profile_sensor_data,
+    "a latched panel": topics.LATCHED,
+}
+
+
+def panel(one: Arm, quality: Any) -> Any:
+    """Another publisher of the emergency stop, known to the executor."""
+    before = len(one.node.get_publishers_info_by_topic(topics.ESTOP.name))
+    publisher = one.other.create_publisher(Bool, topics.ESTOP.name, quality)
+    one.until(publisher.get_subscription_count, what="a subscription of the emergency stop")
+    one.until(lambda: len(one.node.get_publishers_info_by_topic(topics.ESTOP.name)) > before, what="its discovery")
+    return publisher
+
+
+@pytest.mark.parametrize("quality", QUALITIES.values(), ids=QUALITIES)
+def test_the_emergency_stop_is_heard_from_every_publisher(arm: Callable[..., Arm], quality: Any) -> None:
+    one = arm()
+    button = panel(one, quality)
+    one.arm()
+    one.move()
+    button.publish(Bool(data=True))
+    one.until_state(SafetyStatus.STATE_FAULT, ReasonCode.EMERGENCY_STOP)
+    assert "EMERGENCY_STOP" in one.arm().message
+    button.publish(Bool(data=False))
+    one.until(lambda: not one.node.body._emergencies.engaged)
+    assert one.arm().success
+
+
+def test_one_panel_does_not_release_what_another_engaged(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    first, second = panel(one, 10), panel(one, topics.LATCHED)
+    first.publish(Bool(data=True))
+    one.until(lambda: one.node.body._emergencies.engaged)
+    second.publish(Bool(data=False))
+    one.spin(0.3)
+    assert "EMERGENCY_STOP" in one.arm().message
+    first.publish(Bool(data=False))
+    one.until(lambda: not one.node.body._emergencies.engaged)
+    assert one.arm().success
+
+
+def test_what_a_panel_engaged_that_is_gone_is_released_by_the_service_alone(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    gone, stays = panel(one, 10), panel(one, 10)
+    gone.publish(Bool(data=True))
+    one.until(lambda: one.node.body._emergencies.engaged)
+    answer = one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=False))
+    assert answer.message == "engaged by rest_of_the_graph", "it is there and can release it itself"
+    one.other.destroy_publisher(gone)
+    one.until(lambda: len(one.node.get_publishers_info_by_topic(topics.ESTOP.name)) == 1)
+    stays.publish(Bool(data=False))
+    one.spin(0.3)
+    assert "EMERGENCY_STOP" in one.arm().message
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=False))
+    assert one.arm().success
+
+
+def test_an_emergency_stop_that_cannot_be_heard_is_an_error_in_diagnostics(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.until(lambda: "emergency stop" in one.node.reports)
+    assert one.node.reports["emergency stop"].level is Level.OK
+    # rclpy does not let one process have two types on a topic; another process may.
+    stranger = SimpleNamespace(topic_type="std_msgs/msg/Empty", node_name="button", endpoint_gid=[1])
+    one.node.get_publishers_info_by_topic = lambda _name: [stranger]
+    one.until(lambda: one.node.reports["emergency stop"].level is Level.ERROR)
+    assert "button publishes estop as std_msgs/msg/Empty" in one.node.reports["emergency stop"].message
 
 
 def test_an_emergency_stop_pressed_before_the_start_counts(arm: Callable[..., Arm]) -> None:

@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
@@ -37,9 +37,11 @@ from vls_steering.nodes.conversions import (
     stamp_seconds,
 )
 from vls_steering.nodes.loop import PacedLoop
+from vls_steering.nodes.publishers import EmergencyClaims, gid_text, why_unheard
 from vls_steering.nodes.recovery import RecoveryServer
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.scheduling import Urgency, go_first
+from vls_steering.nodes.streams import Level, StreamReport
 from vls_steering.robots.backend import RobotBackend
 from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
@@ -100,7 +102,7 @@ class ExecutorBody:
         self._lock = threading.Lock()
         self._chunk: Chunk | None = None
         self._flood = FloodGuard(limits.max_chunk_hz)
-        self._emergencies: set[str] = set()
+        self._emergencies = EmergencyClaims()
         self._set_points = node.publisher(topics.SET_POINT)
         self._statuses = node.publisher(topics.SAFETY_STATUS)
         self._joint_states = node.publisher(topics.JOINT_STATES) if back_end.tells_joint_states else None
@@ -109,6 +111,7 @@ class ExecutorBody:
     def start(self) -> None:
         self._loop: PacedLoop | None = None
         self._recovery: RecoveryServer | None = None
+        self._unheard = ""
         self._sent: SetPoint | None = None
         self._follows = False  # whether the arm took the last set-point
         self._last_s = self._told_s = -math.inf
@@ -123,7 +126,7 @@ class ExecutorBody:
             node.subscribe(topics.KEYPOINTS, self._hear_keypoints)
         if self._settings.camera_timeout_s > 0:
             node.subscribe(topics.CAMERA_HEALTH, self._hear_cameras)
-        node.subscribe(topics.ESTOP, lambda message: self._switch_emergency("topic", message))
+        node.subscribe_from(topics.ESTOP, self._hear_emergency)
         node.serve_trigger(topics.ARM_SERVICE, self._arm)
         node.serve_trigger(topics.HOLD_SERVICE, self._hold)
         service = node.create_service(SetBool, topics.ESTOP_SERVICE, self._serve_emergency)
@@ -132,6 +135,7 @@ class ExecutorBody:
             node, self._robot, self._begin_recovery, self._arm_recovered, self._fail_recovery
         )
         node.every_monotonic(PUBLISHERS_LOOKED_AT_S, self._look_for_others)
+        node.every_monotonic(PUBLISHERS_LOOKED_AT_S, self._look_for_the_unheard)
         self._loop = PacedLoop(node, self._period_s, self._step, self._stalled, self._settings.clock_patience_s)
 
     def stop(self) -> None:
@@ -329,17 +333,51 @@ class ExecutorBody:
             self._executor.stop(ReasonCode.STOP_REQUESTED, self._node.now_s())
         return "stopping; the next good chunk moves the arm again"
 
-    def _switch_emergency(self, source: str, message: Bool | SetBool.Request) -> None:
-        """Engaged while any source engages it."""
-        (self._emergencies.add if message.data else self._emergencies.discard)(source)
+    def _hear_emergency(self, message: Bool, publisher: str) -> None:
+        """Engaged by whom it was and however it came; released by the same publisher alone."""
+        if not publisher and not message.data and len(self._panels()) > 1:
+            text = (
+                f"a release on {topics.ESTOP.name} counts for nothing: several publish, and rclpy does not tell which"
+            )
+            self._node.get_logger().error(f"{text}; release by {topics.ESTOP_SERVICE}", throttle_duration_sec=5.0)
+            return
+        name = self._panels().get(publisher, EmergencyClaims.UNKNOWN)
+        self._switch_emergency(publisher or EmergencyClaims.UNKNOWN, bool(message.data), name)
+
+    def _switch_emergency(self, source: str, engaged: bool, name: str = "") -> None:
+        self._emergencies.tell(source, engaged, name)
         with self._lock:
-            self._executor.set_emergency_stop(bool(self._emergencies), self._node.now_s())
+            self._executor.set_emergency_stop(self._emergencies.engaged, self._node.now_s())
+
+    def _panels(self) -> dict[str, str]:
+        """The nodes that publish the emergency stop, by the number of their publisher."""
+        return {gid_text(info.endpoint_gid): info.node_name for info in self._estop_publishers()}
+
+    def _estop_publishers(self) -> list[Any]:
+        return list(self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topics.ESTOP.name)))
 
     def _serve_emergency(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._switch_emergency("service", request)
-        engaged = ", ".join(sorted(self._emergencies))
+        if not request.data:
+            present = self._panels()
+            # Without numbers a message's publisher is there as long as anybody is.
+            self._emergencies.drop_departed({*present, *([EmergencyClaims.UNKNOWN] if present else [])})
+        self._switch_emergency(EmergencyClaims.SERVICE, bool(request.data))
+        engaged = self._emergencies.names
         response.success, response.message = True, f"engaged by {engaged}" if engaged else "released; arm to go on"
         return response
+
+    def _look_for_the_unheard(self) -> None:
+        """Whoever publishes an emergency stop that cannot be heard here must learn of it before it is needed."""
+        unheard = [told for info in self._estop_publishers() if (told := why_unheard(info, topics.ESTOP))]
+        text = "; ".join(unheard)
+        if text and text != self._unheard:
+            self._node.get_logger().error(f"not every emergency stop is heard: {text}")
+        self._unheard = text
+        level = Level.ERROR if text else Level.OK
+        values = {"engaged by": self._emergencies.names}
+        self._node.reports["emergency stop"] = StreamReport(
+            "emergency stop", level, text or "every publisher is heard", values
+        )
 
 
 def _before_arming(status: SafetyStatus, now_s: float) -> SafetyStatus:

@@ -6,6 +6,8 @@ All names are relative, so that a namespace and remappings work.  The qualities 
   processor is elsewhere.
 - NEWEST: reliable, newest only; chunks, status.
 - LATCHED: reliable and transient local; what a node that starts late must still get.
+- FROM_ANYBODY: what people and panels publish with whatever quality of service they have.  A latched subscription hears
+  no volatile publisher and a reliable one no best-effort one, without a word; so there is one of each.
 """
 
 from __future__ import annotations
@@ -38,11 +40,20 @@ LATCHED = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL,
 COMMAND = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 10)
 
 
+# Deep, because messages of several publishers share one queue and the second must not push out the first.
+FROM_ANYBODY = (
+    _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 100),
+    _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 100),
+    _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 100),
+)
+
+
 @dataclass(frozen=True)
 class Topic(Generic[MessageT]):
     name: str
     type: type[MessageT]
     quality: QoSProfile
+    heard_in: tuple[QoSProfile, ...] = ()  # of its subscriptions, where they are several; empty: `quality`
 
 
 @dataclass(frozen=True)
@@ -76,9 +87,9 @@ GRIPPER_GRASPED: Topic[Any] = Topic("gripper/is_grasped", Bool, LATCHED)
 # Everything MuJoCo needs to draw the instant elsewhere, so that rendering never delays the physics.
 SIM_STATE: Topic[Any] = Topic("sim/state", Float64MultiArray, SENSOR)
 SIM_LAYOUT: Topic[Any] = Topic("sim/layout", String, LATCHED)
-ESTOP: Topic[Any] = Topic("estop", Bool, LATCHED)
+ESTOP: Topic[Any] = Topic("estop", Bool, LATCHED, FROM_ANYBODY)
 
-INSTRUCTION: Topic[Any] = Topic("instruction", String, LATCHED)
+INSTRUCTION: Topic[Any] = Topic("instruction", String, LATCHED, FROM_ANYBODY)
 KEYPOINTS: Topic[Any] = Topic("keypoints", Keypoints, NEWEST)
 # Stamp: of the newest instant at which every camera's picture could be used; a line for each camera.
 CAMERA_HEALTH: Topic[Any] = Topic("perception/cameras", DiagnosticArray, NEWEST)
