@@ -290,13 +290,27 @@ def test_a_malformed_chunk_is_told_and_survived(arm: Callable[..., Arm]) -> None
     one.move()
 
 
-def test_a_hold_is_asked_for_and_given(arm: Callable[..., Arm]) -> None:
+def test_the_end_of_a_task_stops_the_arm_until_the_next_chunk(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    one.move()
+    assert one.call(topics.END_TASK_SERVICE, Trigger, Trigger.Request()).success
+    one.until_state(SafetyStatus.STATE_READY, ReasonCode.STOP_REQUESTED)
+    assert one.speed == 0.0
+
+
+def test_a_hold_holds_whatever_comes_until_somebody_arms(arm: Callable[..., Arm]) -> None:
     one = arm()
     one.arm()
     one.move()
     assert one.call(topics.HOLD_SERVICE, Trigger, Trigger.Request()).success
-    one.until_state(SafetyStatus.STATE_READY, ReasonCode.STOP_REQUESTED)
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.HELD_BY_OPERATOR)
+    for _ in range(3):
+        one.send_chunk()
+        one.advance(5)
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.HELD_BY_OPERATOR)
     assert one.speed == 0.0
+    assert one.arm().success
 
 
 def test_a_stopped_clock_stops_the_arm(arm: Callable[..., Arm]) -> None:

@@ -129,6 +129,7 @@ class ExecutorBody:
         node.subscribe_from(topics.ESTOP, self._hear_emergency)
         node.serve_trigger(topics.ARM_SERVICE, self._arm)
         node.serve_trigger(topics.HOLD_SERVICE, self._hold)
+        node.serve_trigger(topics.END_TASK_SERVICE, self._end_task)
         service = node.create_service(SetBool, topics.ESTOP_SERVICE, self._serve_emergency)
         node.own(lambda: node.destroy_service(service))
         self._recovery = RecoveryServer(
@@ -329,6 +330,11 @@ class ExecutorBody:
             self._executor.fail_recovery(text, self._node.now_s())
 
     def _hold(self) -> str:
+        with self._lock:
+            self._executor.stop(ReasonCode.HELD_BY_OPERATOR, self._node.now_s())
+        return "stopping; the arm holds until somebody arms"
+
+    def _end_task(self) -> str:
         with self._lock:
             self._executor.stop(ReasonCode.STOP_REQUESTED, self._node.now_s())
         return "stopping; the next good chunk moves the arm again"

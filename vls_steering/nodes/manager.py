@@ -61,8 +61,10 @@ class ManagerBody:
         self._instruction = node.publisher(topics.INSTRUCTION)
         self._arm: Any = node.create_client(Trigger, topics.ARM_SERVICE)
         self._hold: Any = node.create_client(Trigger, topics.HOLD_SERVICE)
+        self._end_task: Any = node.create_client(Trigger, topics.END_TASK_SERVICE)
         node.own(lambda: node.destroy_client(self._arm))
         node.own(lambda: node.destroy_client(self._hold))
+        node.own(lambda: node.destroy_client(self._end_task))
 
     def start(self) -> None:
         node = self._node
@@ -86,7 +88,7 @@ class ManagerBody:
         if self._task is not None:
             self._task.end(TaskError.CANCELED, "the manager was stopped")
             self._finish_task()
-        self._ask_to_hold()
+        _ask(self._end_task)
 
     def tear_down(self) -> None:
         pass
@@ -144,12 +146,8 @@ class ManagerBody:
         self._node.get_logger().error(f"{message}; call manager/bring_up when it is back")
         if self._task is not None:
             self._task.end(TaskError.NOT_READY, message)
-        self._ask_to_hold()
+        _ask(self._hold)
         self._goal, self._was_up = None, False
-
-    def _ask_to_hold(self) -> None:
-        if self._hold.service_is_ready():
-            self._hold.call_async(Trigger.Request())
 
     # Tasks ------------------------------------------------------------------------------------------------------------
 
@@ -221,11 +219,11 @@ class ManagerBody:
         )
 
     def _finish_task(self) -> None:
-        """Whatever the outcome: the program is withdrawn and the arm holds where it is."""
+        """Whatever the outcome: the program is withdrawn and the arm stops, ready for the next task."""
         if self._task_done is None or self._task_done.done():
             return
         self._instruction.publish(String(data=""))
-        self._ask_to_hold()
+        _ask(self._end_task)
         self._task_done.set_result(None)
 
     def _cancel(self, goal_handle: Any) -> CancelResponse:
@@ -270,6 +268,11 @@ class ManagerBody:
             reason = ReasonCode(status.reason_code)
             state = ExecutorState(status.state)
             self._task.guarded(state, status.latched, reason, status.reason, self._node.now_s())
+
+
+def _ask(client: Any) -> None:
+    if client.service_is_ready():
+        client.call_async(Trigger.Request())
 
 
 NODE = NodeDefinition("manager", ManagerSettings, ManagerBody, self_starting=True)

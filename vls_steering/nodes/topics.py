@@ -105,7 +105,8 @@ SET_POINT: Topic[Any] = Topic("executor/set_point", SetPoint, COMMAND)
 
 # Services of std_srvs/Trigger.
 ARM_SERVICE = "executor/arm"
-HOLD_SERVICE = "executor/hold"
+HOLD_SERVICE = "executor/hold"  # until somebody arms
+END_TASK_SERVICE = "executor/end_task"  # a soft stop: the next good chunk moves the arm again
 SIM_RESET_SERVICE = "sim/reset"
 PERCEPTION_RESET_SERVICE = "perception/reset"
 # Service of std_srvs/SetBool: engaged while true.
