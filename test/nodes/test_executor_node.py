@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("rclpy")
 
 from nodes.stage import Stage
+from pydantic import ValidationError
 from rclpy.action import ActionClient
 from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Bool
@@ -24,8 +25,9 @@ from vls_steering.action import RecoverAndArm
 from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, RobotState
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
+from vls_steering.nodes.base import Phase
 from vls_steering.nodes.conversions import chunk_message, joint_state_message
-from vls_steering.nodes.executor import NODE
+from vls_steering.nodes.executor import NODE, ExecutorNodeSettings
 from vls_steering.nodes.streams import Level
 from vls_steering.robots.backend import RecoveryStep
 from vls_steering.robots.kinematics import NOMINAL_POSTURE, ArmKinematics
@@ -259,6 +261,34 @@ def test_an_emergency_stop_that_cannot_be_heard_is_an_error_in_diagnostics(arm: 
     one.node.get_publishers_info_by_topic = lambda _name: [stranger]
     one.until(lambda: one.node.reports["emergency stop"].level is Level.ERROR)
     assert "button publishes estop as std_msgs/msg/Empty" in one.node.reports["emergency stop"].message
+
+
+def test_a_new_body_remembers_an_emergency_stop_and_what_stopped_the_one_before(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    one.move()
+    one.call(topics.HOLD_SERVICE, Trigger, Trigger.Request())
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.HELD_BY_OPERATOR)
+    one.armed = False
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        getattr(one.node, f"trigger_{transition}")()
+    one.spin(0.2)
+    one.heard[topics.SET_POINT.name].clear()
+    one.advance(2)
+    one.until_state(SafetyStatus.STATE_UNARMED, ReasonCode.HELD_BY_OPERATOR)
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=True))
+    one.node.fail(RuntimeError("broken"))
+    one.until(lambda: one.node.phase is Phase.UNCONFIGURED)
+    one.bring_up()
+    assert "EMERGENCY_STOP" in one.arm().message
+    one.until_state(SafetyStatus.STATE_UNARMED, ReasonCode.EMERGENCY_STOP)
+    assert not one.heard[topics.SET_POINT.name]
+
+
+@pytest.mark.parametrize("robot", ["libfranka", "ros2_control"])
+def test_only_a_simulated_arm_may_arm_itself(robot: str) -> None:
+    with pytest.raises(ValidationError, match="a person arms"):
+        ExecutorNodeSettings(robot=robot, auto_arm=True)
 
 
 def test_an_emergency_stop_pressed_before_the_start_counts(arm: Callable[..., Arm]) -> None:

@@ -17,6 +17,7 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 
 from vls_steering.action import RunTask
+from vls_steering.msg import SafetyStatus
 from vls_steering.nodes.base import NodeDefinition, Phase, RoomNode
 from vls_steering.nodes.bringup import Transition
 from vls_steering.nodes.manager import ManagerBody, ManagerSettings
@@ -118,6 +119,18 @@ def test_a_task_runs_to_success_and_leaves_the_arm_at_rest(house: House) -> None
     assert 0 < result.duration_s < 5
     assert "running" in {one.state for one in house.feedback}
     house.until(lambda: house.safety.calls == ["arm", "end task"])
+
+
+def test_a_task_does_not_arm_an_arm_that_people_stand_next_to(house: House) -> None:
+    body = house.up().manager.body
+    body._settings = body._settings.model_copy(update={"robot": "libfranka"})
+    result = house.result(house.send("pick up the blue cube"))
+    assert result.error_code == TaskError.NOT_READY
+    assert "executor/arm" in result.error_msg
+    assert "arm" not in house.safety.calls
+    house.safety.arm()
+    house.until(lambda: body._latest_safety.state == SafetyStatus.STATE_READY)
+    assert house.result(house.send("pick up the blue cube")).success
 
 
 def test_a_refused_instruction_says_why_and_nothing_moves(house: House) -> None:

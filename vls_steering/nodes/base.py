@@ -104,6 +104,7 @@ class RoomNode(LifecycleNode):
         self.phase = Phase.UNCONFIGURED
         self.failure = ""  # why the node fell back to unconfigured; kept until it is configured again
         self.facts: dict[str, str] = {}  # shown in this node's line of /diagnostics
+        self.kept: dict[str, Any] = {}  # what a body leaves to the one that is configured after it
         self.reports: dict[str, StreamReport] = {}  # further lines, by name, while the node is active
         self.settings = declare_settings(self, definition.settings)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self._steady)

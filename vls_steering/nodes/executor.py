@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool
 
@@ -37,6 +37,7 @@ from vls_steering.nodes.conversions import (
     stamp_seconds,
 )
 from vls_steering.nodes.loop import PacedLoop
+from vls_steering.nodes.node_set import SIMULATED_ROBOTS
 from vls_steering.nodes.publishers import EmergencyClaims, gid_text, why_unheard
 from vls_steering.nodes.recovery import RecoveryServer
 from vls_steering.nodes.run import run_node
@@ -61,6 +62,7 @@ from vls_steering.safety import (
 REST_WITHIN_S = 2.0  # a stop within the limits takes less
 MISSED = 1.5  # a period this many times too long is a missed deadline
 PUBLISHERS_LOOKED_AT_S = 0.2
+KEPT_STOP = "latched stop"
 SILENT = (ExecutorState.UNARMED, ExecutorState.RECOVERING)
 
 
@@ -80,6 +82,12 @@ class ExecutorNodeSettings(BackEndSettings):
         0.2, ge=0.0, le=60.0, description="oldest usable picture of any camera while the arm moves; 0 = not watched"
     )
     limits: ExecutorSettings = ExecutorSettings()
+
+    @model_validator(mode="after")
+    def _a_person_arms(self) -> ExecutorNodeSettings:
+        if self.auto_arm and self.robot not in SIMULATED_ROBOTS:
+            raise ValueError(f"auto_arm is for {' and '.join(SIMULATED_ROBOTS)} alone, a person arms {self.robot}")
+        return self
 
 
 class ExecutorBody:
@@ -102,7 +110,12 @@ class ExecutorBody:
         self._lock = threading.Lock()
         self._chunk: Chunk | None = None
         self._flood = FloodGuard(limits.max_chunk_hz)
-        self._emergencies = EmergencyClaims()
+        # Neither an emergency stop nor what stopped the arm is forgotten with a body that failed.
+        self._emergencies: EmergencyClaims = node.kept.setdefault("emergency stop", EmergencyClaims())
+        if KEPT_STOP in node.kept:
+            self._executor.stop(*node.kept[KEPT_STOP])
+        if self._emergencies.engaged:
+            self._executor.set_emergency_stop(True, node.now_s())
         self._set_points = node.publisher(topics.SET_POINT)
         self._statuses = node.publisher(topics.SAFETY_STATUS)
         self._joint_states = node.publisher(topics.JOINT_STATES) if back_end.tells_joint_states else None
@@ -159,6 +172,10 @@ class ExecutorBody:
         finally:
             with self._lock:
                 self._executor.disarm()
+            status = self._executor.status()
+            self._node.kept.pop(KEPT_STOP, None)
+            if status.latched and status.reason is not ReasonCode.SHUTDOWN:
+                self._node.kept[KEPT_STOP] = (status.reason, self._node.now_s(), status.reason_text)
 
     def tear_down(self) -> None:
         pass
@@ -172,7 +189,7 @@ class ExecutorBody:
             if state is not None:
                 self._executor.observe(state)
                 self._tell_measurement(state)
-            if self._may_arm_itself and state is not None:
+            if self._may_arm_itself and state is not None and not self._executor.status().latched:
                 self._may_arm_itself = not self._try_to_arm(state, now_s)
             self._heed_objection(now_s)
             if self._executor.status().state not in SILENT:

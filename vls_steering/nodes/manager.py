@@ -19,7 +19,7 @@ from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.bringup import Goal, State, Step, next_step, reached
 from vls_steering.nodes.conversions import stamp_seconds
 from vls_steering.nodes.fleet import Fleet
-from vls_steering.nodes.node_set import MANAGER, nodes_for
+from vls_steering.nodes.node_set import MANAGER, SIMULATED_ROBOTS, nodes_for
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.task_watch import Answer, Outcome, TaskError, TaskProgress, TaskTimes, TaskWatch
 from vls_steering.safety.reasons import ReasonCode
@@ -183,10 +183,14 @@ class ManagerBody:
             return "the executor has not reported its state"
         if safety.latched:
             return f"the executor holds since {safety.reason}; remove the cause and call {topics.ARM_SERVICE}"
+        if safety.state == ExecutorState.RECOVERING:
+            return "the arm is being recovered"
+        if safety.state == ExecutorState.UNARMED and self._settings.robot not in SIMULATED_ROBOTS:
+            return f"the arm is not armed; make the cell safe and call {topics.ARM_SERVICE}"
         return ""
 
     def _arm_then_instruct(self, watch: TaskWatch) -> None:
-        """Arm an executor that has not been armed since it started; a latched stop is a person's to clear."""
+        """Arm a simulated arm that has not been armed yet; a latched stop, or another arm, is a person's."""
         if self._latest_safety is None or self._latest_safety.state != ExecutorState.UNARMED:
             self._instruction.publish(String(data=watch.instruction))
             return

@@ -17,6 +17,8 @@ from vls_steering.core.config import Settings
 from vls_steering.core.errors import ConfigurationError
 
 PACKAGE = "vls_steering"
+# Arms next to which nobody can stand: what arms one of these by itself must never arm another.
+SIMULATED_ROBOTS = ("sim", "protocol")
 
 
 class Deployment(Settings):
@@ -40,7 +42,7 @@ class Deployment(Settings):
     @property
     def simulates_time(self) -> bool:
         """Simulated worlds publish /clock; a physical arm keeps the host's time."""
-        return self.use_sim_time and self.robot in ("sim", "protocol")
+        return self.use_sim_time and self.robot in SIMULATED_ROBOTS
 
     @property
     def parameter_file(self) -> Path:
