@@ -101,6 +101,7 @@ class FakeExecutor:
         self.node.own(lambda: self.node.destroy_service(service))
         self.node.serve_trigger(topics.ARM_SERVICE, self.arm)
         self.node.serve_trigger(topics.HOLD_SERVICE, self.hold)
+        self.node.serve_trigger(topics.END_TASK_SERVICE, self.end_task)
         self.node.every_monotonic(0.05, self.tell)
 
     def arm(self) -> str:
@@ -113,6 +114,10 @@ class FakeExecutor:
     def hold(self) -> str:
         self.calls.append("hold")
         return "holding"
+
+    def end_task(self) -> str:
+        self.calls.append("end task")
+        return "stopping"
 
     def latch(self, reason: int) -> None:
         self.state, self.reason, self.latched = SafetyStatus.STATE_HOLDING, reason, True

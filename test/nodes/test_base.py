@@ -359,6 +359,34 @@ def test_a_signal_runs_the_safety_action_last_and_exits_cleanly(
     assert heard == ["holding"]
 
 
+def test_asking_again_does_not_interrupt_the_safety_action(ros_environment: dict[str, str], tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    parameters = ["-p", f"journal:={journal}", "-p", "stop_takes_s:=1.0"]
+    command = [sys.executable, "-m", "nodes.probe", "--ros-args", *parameters]
+    root = Path(__file__).resolve().parents[1]
+    process = subprocess.Popen(command, cwd=root, env={**os.environ, **ros_environment}, stderr=subprocess.PIPE)
+
+    def await_note(event: str) -> None:
+        deadline = time.monotonic() + 90
+        while not (journal.exists() and f"{event} " in journal.read_text()):
+            assert time.monotonic() < deadline, f"no {event!r}"
+            time.sleep(0.02)
+
+    try:
+        await_note("start")
+        process.send_signal(signal.SIGINT)
+        await_note("stopping")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+            time.sleep(0.1)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    events = [line.split()[0] for line in journal.read_text().splitlines()]
+    assert events == ["set_up", "start", "stopping", "stop", "tear_down"]
+
+
 def test_a_bad_parameter_ends_the_process_with_the_contracts_exit_code(ros_environment: dict[str, str]) -> None:
     command = [sys.executable, "-m", "nodes.probe", "--ros-args", "-p", "rate_herz:=10.0"]
     root = Path(__file__).resolve().parents[1]

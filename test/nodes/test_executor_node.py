@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,9 @@ pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from nodes.stage import Stage
+from pydantic import ValidationError
 from rclpy.action import ActionClient
+from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
@@ -22,10 +26,13 @@ from vls_steering.action import RecoverAndArm
 from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, RobotState
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
+from vls_steering.nodes.base import Phase
 from vls_steering.nodes.conversions import chunk_message, joint_state_message
-from vls_steering.nodes.executor import NODE
+from vls_steering.nodes.executor import NODE, ExecutorNodeSettings
+from vls_steering.nodes.streams import Level
+from vls_steering.robots.backend import RecoveryStep
 from vls_steering.robots.kinematics import NOMINAL_POSTURE, ArmKinematics
-from vls_steering.safety import ReasonCode
+from vls_steering.safety import ExecutorState, ReasonCode
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
 
@@ -187,6 +194,104 @@ def test_the_emergency_stop_holds_until_every_source_released_it(arm: Callable[.
     assert one.arm().success
 
 
+QUALITIES = {
+    "a default publisher": 10,
+    "a best-effort button": qos_profile_sensor_data,
+    "a latched panel": topics.LATCHED,
+}
+
+
+def panel(one: Arm, quality: Any) -> Any:
+    """Another publisher of the emergency stop, known to the executor."""
+    before = len(one.node.get_publishers_info_by_topic(topics.ESTOP.name))
+    publisher = one.other.create_publisher(Bool, topics.ESTOP.name, quality)
+    one.until(publisher.get_subscription_count, what="a subscription of the emergency stop")
+    one.until(lambda: len(one.node.get_publishers_info_by_topic(topics.ESTOP.name)) > before, what="its discovery")
+    return publisher
+
+
+@pytest.mark.parametrize("quality", QUALITIES.values(), ids=QUALITIES)
+def test_the_emergency_stop_is_heard_from_every_publisher(arm: Callable[..., Arm], quality: Any) -> None:
+    one = arm()
+    button = panel(one, quality)
+    one.arm()
+    one.move()
+    button.publish(Bool(data=True))
+    one.until_state(SafetyStatus.STATE_FAULT, ReasonCode.EMERGENCY_STOP)
+    assert "EMERGENCY_STOP" in one.arm().message
+    button.publish(Bool(data=False))
+    one.until(lambda: not one.node.body._emergencies.engaged)
+    assert one.arm().success
+
+
+def test_one_panel_does_not_release_what_another_engaged(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    first, second = panel(one, 10), panel(one, topics.LATCHED)
+    first.publish(Bool(data=True))
+    one.until(lambda: one.node.body._emergencies.engaged)
+    second.publish(Bool(data=False))
+    one.spin(0.3)
+    assert "EMERGENCY_STOP" in one.arm().message
+    first.publish(Bool(data=False))
+    one.until(lambda: not one.node.body._emergencies.engaged)
+    assert one.arm().success
+
+
+def test_what_a_panel_engaged_that_is_gone_is_released_by_the_service_alone(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    gone, stays = panel(one, 10), panel(one, 10)
+    gone.publish(Bool(data=True))
+    one.until(lambda: one.node.body._emergencies.engaged)
+    answer = one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=False))
+    assert answer.message == "engaged by rest_of_the_graph", "it is there and can release it itself"
+    one.other.destroy_publisher(gone)
+    one.until(lambda: len(one.node.get_publishers_info_by_topic(topics.ESTOP.name)) == 1)
+    stays.publish(Bool(data=False))
+    one.spin(0.3)
+    assert "EMERGENCY_STOP" in one.arm().message
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=False))
+    assert one.arm().success
+
+
+def test_an_emergency_stop_that_cannot_be_heard_is_an_error_in_diagnostics(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.until(lambda: "emergency stop" in one.node.reports)
+    assert one.node.reports["emergency stop"].level is Level.OK
+    # rclpy does not let one process have two types on a topic; another process may.
+    stranger = SimpleNamespace(topic_type="std_msgs/msg/Empty", node_name="button", endpoint_gid=[1])
+    one.node.get_publishers_info_by_topic = lambda _name: [stranger]
+    one.until(lambda: one.node.reports["emergency stop"].level is Level.ERROR)
+    assert "button publishes estop as std_msgs/msg/Empty" in one.node.reports["emergency stop"].message
+
+
+def test_a_new_body_remembers_an_emergency_stop_and_what_stopped_the_one_before(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    one.move()
+    one.call(topics.HOLD_SERVICE, Trigger, Trigger.Request())
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.HELD_BY_OPERATOR)
+    one.armed = False
+    for transition in ("deactivate", "cleanup", "configure", "activate"):
+        getattr(one.node, f"trigger_{transition}")()
+    one.spin(0.2)
+    one.heard[topics.SET_POINT.name].clear()
+    one.advance(2)
+    one.until_state(SafetyStatus.STATE_UNARMED, ReasonCode.HELD_BY_OPERATOR)
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=True))
+    one.node.fail(RuntimeError("broken"))
+    one.until(lambda: one.node.phase is Phase.UNCONFIGURED)
+    one.bring_up()
+    assert "EMERGENCY_STOP" in one.arm().message
+    one.until_state(SafetyStatus.STATE_UNARMED, ReasonCode.EMERGENCY_STOP)
+    assert not one.heard[topics.SET_POINT.name]
+
+
+@pytest.mark.parametrize("robot", ["libfranka", "ros2_control"])
+def test_only_a_simulated_arm_may_arm_itself(robot: str) -> None:
+    with pytest.raises(ValidationError, match="a person arms"):
+        ExecutorNodeSettings(robot=robot, auto_arm=True)
+
+
 def test_an_emergency_stop_pressed_before_the_start_counts(arm: Callable[..., Arm]) -> None:
     one = Arm()
     try:
@@ -216,13 +321,27 @@ def test_a_malformed_chunk_is_told_and_survived(arm: Callable[..., Arm]) -> None
     one.move()
 
 
-def test_a_hold_is_asked_for_and_given(arm: Callable[..., Arm]) -> None:
+def test_the_end_of_a_task_stops_the_arm_until_the_next_chunk(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    one.move()
+    assert one.call(topics.END_TASK_SERVICE, Trigger, Trigger.Request()).success
+    one.until_state(SafetyStatus.STATE_READY, ReasonCode.STOP_REQUESTED)
+    assert one.speed == 0.0
+
+
+def test_a_hold_holds_whatever_comes_until_somebody_arms(arm: Callable[..., Arm]) -> None:
     one = arm()
     one.arm()
     one.move()
     assert one.call(topics.HOLD_SERVICE, Trigger, Trigger.Request()).success
-    one.until_state(SafetyStatus.STATE_READY, ReasonCode.STOP_REQUESTED)
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.HELD_BY_OPERATOR)
+    for _ in range(3):
+        one.send_chunk()
+        one.advance(5)
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.HELD_BY_OPERATOR)
     assert one.speed == 0.0
+    assert one.arm().success
 
 
 def test_a_stopped_clock_stops_the_arm(arm: Callable[..., Arm]) -> None:
@@ -279,6 +398,78 @@ def test_recovery_without_arming_leaves_the_arm_unarmed(arm: Callable[..., Arm])
     one.advance()
     one.until(lambda: one.status.state == SafetyStatus.STATE_UNARMED)
     assert not one.heard[topics.SET_POINT.name]
+
+
+class SlowRecovery:
+    """A step of the back end that ends when it is told to."""
+
+    def __init__(self, one: Arm, arm: bool) -> None:
+        self._going_on = threading.Event()
+        self.began = threading.Event()
+        one.node.body._robot.recovery = lambda: (RecoveryStep("wait", self._wait), RecoveryStep("next", lambda: None))
+        client = ActionClient(one.other, RecoverAndArm, topics.RECOVER_ACTION)
+        one.until(client.server_is_ready, what="the action")
+        sent = client.send_goal_async(RecoverAndArm.Goal(arm=arm))
+        one.until(sent.done, what="an answer")
+        self._one, self._result = one, sent.result().get_result_async()
+        one.until(self.began.is_set, what="a recovery under way")
+
+    def _wait(self) -> None:
+        self.began.set()
+        self._going_on.wait(20.0)
+
+    def go_on(self) -> None:
+        self._going_on.set()
+
+    def end(self) -> RecoverAndArm.Result:
+        self.go_on()
+        self._one.advance(2)
+        self._one.until(self._result.done, what="a result")
+        return self._result.result().result
+
+
+def test_nobody_else_arms_while_the_arm_is_being_recovered(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.advance(2)
+    recovery = SlowRecovery(one, arm=True)
+    answer = one.call(topics.ARM_SERVICE, Trigger, Trigger.Request())
+    assert not answer.success
+    assert "is being recovered" in answer.message
+    assert recovery.end().success
+
+
+def test_an_emergency_stop_pressed_and_released_during_a_recovery_is_remembered(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.advance(2)
+    recovery = SlowRecovery(one, arm=True)
+    for pressed in (True, False):
+        one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=pressed))
+    result = recovery.end()
+    assert not result.success
+    assert "EMERGENCY_STOP" in result.message
+    one.advance()
+    one.until_state(SafetyStatus.STATE_UNARMED, ReasonCode.EMERGENCY_STOP)
+    assert not one.heard[topics.SET_POINT.name]
+
+
+def test_leaving_the_active_state_during_a_recovery_ends_it_and_lets_the_arm_go(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.arm()
+    one.move()
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=True))
+    one.until_state(SafetyStatus.STATE_FAULT, ReasonCode.EMERGENCY_STOP)
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=False))
+    one.armed = False  # nothing is sent, so nothing is waited for
+    recovery = SlowRecovery(one, arm=True)
+    let_go: list[bool] = []
+    body = one.node.body
+    body._robot.stop = lambda: let_go.append(body._recovery._thread.is_alive())
+    threading.Timer(0.5, recovery.go_on).start()
+    one.node.trigger_deactivate()
+    assert not one.node.failure
+    assert let_go == [False], "once, and after the recovery's own step was over"
+    one.spin(0.2)
+    assert body._executor.status().state is ExecutorState.UNARMED
 
 
 def test_a_second_publisher_of_chunks_stops_the_arm(arm: Callable[..., Arm]) -> None:

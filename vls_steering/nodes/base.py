@@ -30,11 +30,13 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 
@@ -43,6 +45,7 @@ from vls_steering.core.errors import VlsError
 from vls_steering.nodes.conversions import diagnostic_status, stamp_seconds
 from vls_steering.nodes.effective import tell_effective
 from vls_steering.nodes.parameters import declare_settings
+from vls_steering.nodes.publishers import Heard, publisher_of
 from vls_steering.nodes.streams import ClockMonitor, Level, StreamMonitor, StreamReport
 from vls_steering.nodes.topics import Topic
 
@@ -104,6 +107,7 @@ class RoomNode(LifecycleNode):
         self.failure = ""  # why the node fell back to unconfigured; kept until it is configured again
         self.facts: dict[str, str] = {}  # shown in this node's line of /diagnostics
         self.complaints: dict[str, str] = {}  # what a person should look at, shown there as a warning; empty: settled
+        self.kept: dict[str, Any] = {}  # what a body leaves to the one that is configured after it
         self.reports: dict[str, StreamReport] = {}  # further lines, by name, while the node is active
         self._asked: list[Callable[[], StreamReport]] = []  # lines that are made when they are told
         self.settings = declare_settings(self, definition.settings)
@@ -140,15 +144,37 @@ class RoomNode(LifecycleNode):
         silence_s: float = 0.0,
     ) -> StreamMonitor:
         """Call `callback` for every message; rate and age appear in /diagnostics, judged as StreamMonitor says."""
-        monitor = self.monitor(topic.name, expected_hz, silence_s)
+        return self.subscribe_from(topic, lambda message, _publisher: callback(message), expected_hz, silence_s)
 
-        def receive(message: Any) -> None:
+    def subscribe_from(
+        self,
+        topic: Topic[MessageT],
+        callback: Callable[[MessageT, str], None],
+        expected_hz: float = 0.0,
+        silence_s: float = 0.0,
+    ) -> StreamMonitor:
+        """The same with the number of the publisher (`publishers.publisher_of`) as the second argument."""
+        monitor, heard = self.monitor(topic.name, expected_hz, silence_s), Heard()
+
+        def receive(message: Any, info: Any) -> None:
+            if topic.heard_in and not heard.first_time(info):
+                return
             header, now_s = getattr(message, "header", None), self.now_s()
             monitor.seen(now_s, now_s - stamp_seconds(header.stamp) if header is not None else 0.0)
-            callback(message)
+            callback(message, publisher_of(info))
 
-        subscription = self.create_subscription(topic.type, topic.name, self.guarded(receive), topic.quality)
-        self._owned.append(lambda: self.destroy_subscription(subscription))
+        guarded = self.guarded(receive)
+        for quality in topic.heard_in or (topic.quality,):
+            # rclpy counts the arguments: with two, it hands over the message's info.
+            subscription = self.create_subscription(
+                topic.type,
+                topic.name,
+                lambda message, info: guarded(message, info),
+                quality,
+                # Of several subscriptions one is enough: what the others do not match is no news.
+                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=not topic.heard_in),
+            )
+            self._owned.append(partial(self.destroy_subscription, subscription))
         return monitor
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:

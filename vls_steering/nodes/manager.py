@@ -19,7 +19,7 @@ from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.bringup import Goal, State, Step, next_step, reached
 from vls_steering.nodes.conversions import stamp_seconds
 from vls_steering.nodes.fleet import Fleet
-from vls_steering.nodes.node_set import MANAGER, nodes_for
+from vls_steering.nodes.node_set import MANAGER, SIMULATED_ROBOTS, nodes_for
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.streams import Level, StreamReport
 from vls_steering.nodes.task_watch import Answer, Outcome, TaskError, TaskProgress, TaskTimes, TaskWatch
@@ -64,8 +64,10 @@ class ManagerBody:
         self._instruction = node.publisher(topics.INSTRUCTION)
         self._arm: Any = node.create_client(Trigger, topics.ARM_SERVICE)
         self._hold: Any = node.create_client(Trigger, topics.HOLD_SERVICE)
+        self._end_task: Any = node.create_client(Trigger, topics.END_TASK_SERVICE)
         node.own(lambda: node.destroy_client(self._arm))
         node.own(lambda: node.destroy_client(self._hold))
+        node.own(lambda: node.destroy_client(self._end_task))
 
     def start(self) -> None:
         node = self._node
@@ -90,7 +92,7 @@ class ManagerBody:
         if self._task is not None:
             self._task.end(TaskError.CANCELED, "the manager was stopped")
             self._finish_task()
-        self._ask_to_hold()
+        _ask(self._end_task)
 
     def tear_down(self) -> None:
         pass
@@ -148,7 +150,7 @@ class ManagerBody:
         self._node.get_logger().error(f"{message}; call manager/bring_up when it is back")
         if self._task is not None:
             self._task.end(TaskError.NOT_READY, message)
-        self._ask_to_hold()
+        _ask(self._hold)
         self._goal, self._was_up, self._loss = None, False, message
 
     def _report(self) -> StreamReport:
@@ -165,10 +167,6 @@ class ManagerBody:
         else:
             level, message = Level.WARN, f"on the way {self._goal.value}" if self._goal else "not asked to come up"
         return StreamReport("node set", level, message, states)
-
-    def _ask_to_hold(self) -> None:
-        if self._hold.service_is_ready():
-            self._hold.call_async(Trigger.Request())
 
     # Tasks ------------------------------------------------------------------------------------------------------------
 
@@ -204,10 +202,14 @@ class ManagerBody:
             return "the executor has not reported its state"
         if safety.latched:
             return f"the executor holds since {safety.reason}; remove the cause and call {topics.ARM_SERVICE}"
+        if safety.state == ExecutorState.RECOVERING:
+            return "the arm is being recovered"
+        if safety.state == ExecutorState.UNARMED and self._settings.robot not in SIMULATED_ROBOTS:
+            return f"the arm is not armed; make the cell safe and call {topics.ARM_SERVICE}"
         return ""
 
     def _arm_then_instruct(self, watch: TaskWatch) -> None:
-        """Arm an executor that has not been armed since it started; a latched stop is a person's to clear."""
+        """Arm a simulated arm that has not been armed yet; a latched stop, or another arm, is a person's."""
         if self._latest_safety is None or self._latest_safety.state != ExecutorState.UNARMED:
             self._instruction.publish(String(data=watch.instruction))
             return
@@ -240,11 +242,11 @@ class ManagerBody:
         )
 
     def _finish_task(self) -> None:
-        """Whatever the outcome: the program is withdrawn and the arm holds where it is."""
+        """Whatever the outcome: the program is withdrawn and the arm stops, ready for the next task."""
         if self._task_done is None or self._task_done.done():
             return
         self._instruction.publish(String(data=""))
-        self._ask_to_hold()
+        _ask(self._end_task)
         self._task_done.set_result(None)
 
     def _cancel(self, goal_handle: Any) -> CancelResponse:
@@ -289,6 +291,11 @@ class ManagerBody:
             reason = ReasonCode(status.reason_code)
             state = ExecutorState(status.state)
             self._task.guarded(state, status.latched, reason, status.reason, self._node.now_s())
+
+
+def _ask(client: Any) -> None:
+    if client.service_is_ready():
+        client.call_async(Trigger.Request())
 
 
 NODE = NodeDefinition("manager", ManagerSettings, ManagerBody, self_starting=True)

@@ -18,6 +18,8 @@ from vls_steering.core.errors import ConfigurationError
 from vls_steering.sim.scene_names import CAMERA_SCENES
 
 PACKAGE = "vls_steering"
+# Arms next to which nobody can stand: what arms one of these by itself must never arm another.
+SIMULATED_ROBOTS = ("sim", "protocol")
 
 
 class Deployment(Settings):
@@ -55,7 +57,7 @@ class Deployment(Settings):
     def simulates_time(self) -> bool:
         """Our simulated worlds publish /clock and a physical arm keeps the host's time; who says otherwise knows of a
         bag or a Gazebo that does."""
-        return self.robot in ("sim", "protocol") if self.use_sim_time == "auto" else self.use_sim_time
+        return self.robot in SIMULATED_ROBOTS if self.use_sim_time == "auto" else self.use_sim_time
 
     @property
     def parameter_file(self) -> Path:

@@ -7,6 +7,8 @@ All names are relative, so that a namespace and remappings work.  The qualities 
 - NEWEST: reliable, newest only; chunks, status.
 - LATCHED: reliable and transient local; what a node that starts late must still get.
 - FRAMES, FIXED_FRAMES: tf's own; deep, because every node that knows a frame publishes on the same two topics.
+- FROM_ANYBODY: what people and panels publish with whatever quality of service they have.  A latched subscription hears
+  no volatile publisher and a reliable one no best-effort one, without a word; so there is one of each.
 """
 
 from __future__ import annotations
@@ -48,11 +50,20 @@ COMMAND = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 10)
 LEDGER = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 200)
 
 
+# Deep, because messages of several publishers share one queue and the second must not push out the first.
+FROM_ANYBODY = (
+    _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 100),
+    _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 100),
+    _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 100),
+)
+
+
 @dataclass(frozen=True)
 class Topic(Generic[MessageT]):
     name: str
     type: type[MessageT]
     quality: QoSProfile
+    heard_in: tuple[QoSProfile, ...] = ()  # of its subscriptions, where they are several; empty: `quality`
 
 
 @dataclass(frozen=True)
@@ -89,9 +100,9 @@ GRIPPER_GRASPED: Topic[Any] = Topic("gripper/is_grasped", Bool, LATCHED)
 # Everything MuJoCo needs to draw the instant elsewhere, so that rendering never delays the physics.
 SIM_STATE: Topic[Any] = Topic("sim/state", Float64MultiArray, SENSOR)
 SIM_LAYOUT: Topic[Any] = Topic("sim/layout", String, LATCHED)
-ESTOP: Topic[Any] = Topic("estop", Bool, LATCHED)
+ESTOP: Topic[Any] = Topic("estop", Bool, LATCHED, FROM_ANYBODY)
 
-INSTRUCTION: Topic[Any] = Topic("instruction", String, LATCHED)
+INSTRUCTION: Topic[Any] = Topic("instruction", String, LATCHED, FROM_ANYBODY)
 KEYPOINTS: Topic[Any] = Topic("keypoints", Keypoints, NEWEST)
 # Stamp: of the newest instant at which every camera's picture could be used; a line for each camera.
 CAMERA_HEALTH: Topic[Any] = Topic("perception/cameras", DiagnosticArray, NEWEST)
@@ -109,7 +120,8 @@ SET_POINT: Topic[Any] = Topic("executor/set_point", SetPoint, COMMAND)
 
 # Services of std_srvs/Trigger.
 ARM_SERVICE = "executor/arm"
-HOLD_SERVICE = "executor/hold"
+HOLD_SERVICE = "executor/hold"  # until somebody arms
+END_TASK_SERVICE = "executor/end_task"  # a soft stop: the next good chunk moves the arm again
 SIM_RESET_SERVICE = "sim/reset"
 PERCEPTION_RESET_SERVICE = "perception/reset"
 # Service of std_srvs/SetBool: engaged while true.

@@ -55,6 +55,7 @@ class ReasonCode(IntEnum):
     SECOND_PUBLISHER = 75
     GRIPPER_FAILED = 76
     STREAM_FAULTY = 77
+    HELD_BY_OPERATOR = 78
     # Faults: the arm, a clock or a person; the cause must go before arming (90-).
     EMERGENCY_STOP = 90
     JOINT_STATES_SILENT = 91
@@ -133,7 +134,7 @@ REASONS: Mapping[ReasonCode, Reason] = MappingProxyType(
         ReasonCode.KEEP_OUT: _rejected("the arm would come too close to the table or a keep-out box", _POSTURE),
         ReasonCode.CHUNK_ENDED: _rejected("the chunk ran out before the next one came", "replan more often"),
         ReasonCode.CHUNK_TIMEOUT: _rejected("no good chunk for chunk_timeout_s", "replan more often"),
-        ReasonCode.STOP_REQUESTED: _rejected("the task ended or somebody asked for a stop", "send the next chunk"),
+        ReasonCode.STOP_REQUESTED: _rejected("the task ended", "send the next chunk"),
         ReasonCode.POLICY_SILENT: _latched("the policy sent nothing at all", "restart the policy node, then arm"),
         ReasonCode.STREAM_SILENT: _latched("a watched stream went silent (the text names it)", "restart it, then arm"),
         ReasonCode.CONTROL_STALLED: _latched("the control loop itself stood still", "free a core for it, then arm"),
@@ -144,6 +145,7 @@ REASONS: Mapping[ReasonCode, Reason] = MappingProxyType(
         ReasonCode.STREAM_FAULTY: _latched(
             "what a watched stream delivers cannot be used (the text says why)", "mend the camera, then arm"
         ),
+        ReasonCode.HELD_BY_OPERATOR: _latched("somebody asked for a hold", "arm when the arm may move again"),
         ReasonCode.EMERGENCY_STOP: _fault("the emergency stop was pressed", "make the cell safe, release it, then arm"),
         ReasonCode.JOINT_STATES_SILENT: _fault("no fresh joint states", "check the robot connection, then arm"),
         ReasonCode.CLOCK_SKEW: _fault("joint states come from the future, or time went back", _CLOCKS),
