@@ -1,6 +1,7 @@
 """The ros2_control back end against a node with franka_ros2's interfaces: run as a process that can import them.
 
-Prints one JSON object: scene -> "" or what went wrong.  `test_ros2_control.py` starts it and reads that.
+Prints one JSON object: scene -> "" or what went wrong.  `test_ros2_control.py` starts it and reads that.  Names of
+scenes on the command line play those alone.
 """
 
 from __future__ import annotations
@@ -213,7 +214,7 @@ def a_grasp_that_finds_something_holds_and_one_that_does_not_is_no_failure(s: Sc
     s.until(lambda: s.robot._holds, "a held object")
 
 
-def a_hand_that_refuses_is_an_objection(s: Scene) -> None:
+def a_hand_that_refuses_is_an_objection_and_the_stop_is_streamed(s: Scene) -> None:
     s.robot.engage()
     s.until(lambda: s.arm._goal is not None, "the goal")
     s.arm.wants = {"refuse"}
@@ -221,6 +222,21 @@ def a_hand_that_refuses_is_an_objection(s: Scene) -> None:
     s.send(0.0)
     s.until(lambda: s.robot.objection() is not None, "an objection")
     assert s.robot.objection().reason is ReasonCode.GRIPPER_FAILED  # type: ignore[union-attr]
+    heard = len(s.arm.trajectories)
+    assert s.send(0.0), "the arm obeys: its stop must reach it"
+    s.until(lambda: len(s.arm.trajectories) > heard, "the stop", keep_sending=True)
+
+
+def an_arm_that_objects_after_its_hand_has_the_last_word(s: Scene) -> None:
+    s.robot.engage()
+    s.until(lambda: s.arm._goal is not None, "the goal")
+    s.arm.wants = {"refuse"}
+    s.send()
+    s.send(0.0)
+    s.until(lambda: s.robot.objection() is not None, "an objection")
+    s.arm.mode = REFLEX
+    s.until(lambda: s.robot.objection().reason is ReasonCode.ROBOT_FAULT, "the reflex")  # type: ignore[union-attr]
+    s.objects(ReasonCode.ROBOT_FAULT, "cartesian_reflex")
 
 
 def a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs(s: Scene) -> None:
@@ -247,7 +263,8 @@ SCENES = (
     a_refused_goal_is_an_objection,
     a_controller_that_aborts_says_why,
     a_grasp_that_finds_something_holds_and_one_that_does_not_is_no_failure,
-    a_hand_that_refuses_is_an_objection,
+    a_hand_that_refuses_is_an_objection_and_the_stop_is_streamed,
+    an_arm_that_objects_after_its_hand_has_the_last_word,
     a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs,
     a_controller_that_cannot_be_switched_fails_its_step,
 )
@@ -255,7 +272,7 @@ SCENES = (
 
 def main() -> int:
     outcomes = {}
-    for scene in SCENES:
+    for scene in [scene for scene in SCENES if scene.__name__ in (sys.argv[1:] or (scene.__name__,))]:
         rclpy.init()
         stage = Scene()
         try:

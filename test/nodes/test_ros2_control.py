@@ -26,7 +26,8 @@ SCENES = (
     "a_refused_goal_is_an_objection",
     "a_controller_that_aborts_says_why",
     "a_grasp_that_finds_something_holds_and_one_that_does_not_is_no_failure",
-    "a_hand_that_refuses_is_an_objection",
+    "a_hand_that_refuses_is_an_objection_and_the_stop_is_streamed",
+    "an_arm_that_objects_after_its_hand_has_the_last_word",
     "a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs",
     "a_controller_that_cannot_be_switched_fails_its_step",
 )

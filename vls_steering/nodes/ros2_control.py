@@ -126,16 +126,16 @@ class Ros2ControlRobot:
         self._stay.send_goal_async(goal).add_done_callback(self._stay_answered)
 
     def send(self, set_point: SetPoint) -> bool:
-        if not self._engaged or self._objection is not None:
+        if not self._engaged:
             return False
         self._trajectories.publish(self._trajectory(set_point.joint_positions, set_point.joint_velocities))
         self._wish_hand(set_point.gripper_width_m)
         return True
 
     def objection(self) -> Objection | None:
-        if self._engaged and self._mode in STOPPED_MODES and self._objection is None:
+        if self._engaged and self._mode in STOPPED_MODES:
             text = f"{ROBOT_MODES[self._mode]}{': ' if self._errors else ''}{self._errors}"
-            self._object(ReasonCode.ROBOT_FAULT, text)
+            self._object_and_let_go(text)
         return self._objection
 
     def recovery(self) -> Sequence[RecoveryStep]:
@@ -163,7 +163,7 @@ class Ros2ControlRobot:
     def _stay_answered(self, future: Any) -> None:
         handle = future.result()
         if handle is None or not handle.accepted:
-            self._object(ReasonCode.ROBOT_FAULT, f"{self._settings.controller} refused to take command")
+            self._object_and_let_go(f"{self._settings.controller} refused to take command")
             return
         handle.get_result_async().add_done_callback(self._stay_ended)
 
@@ -173,10 +173,16 @@ class Ros2ControlRobot:
         if answer is not None and answer.status == GOAL_STATUS_ABORTED:
             result = answer.result
             text = result.error_string or f"error code {result.error_code}"
-            self._object(ReasonCode.ROBOT_FAULT, f"{self._settings.controller} gave up: {text}")
+            self._object_and_let_go(f"{self._settings.controller} gave up: {text}")
 
     def _object(self, reason: ReasonCode, text: str) -> None:
+        """The arm itself still obeys: it needs every set-point of the stop that follows."""
         self._objection = self._objection or Objection(reason, text)
+
+    def _object_and_let_go(self, text: str) -> None:
+        """The arm does not obey any more.  That outweighs what was objected while it did."""
+        if self._engaged or self._objection is None:
+            self._objection = Objection(ReasonCode.ROBOT_FAULT, text)
         self._engaged = False
 
     # The hand --------------------------------------------------------------------------------------------------------
