@@ -21,9 +21,11 @@ from control_msgs.action import FollowJointTrajectory
 from controller_manager_msgs.srv import SetHardwareComponentState, SwitchController
 from franka_msgs.action import ErrorRecovery, Grasp, Move
 from franka_msgs.msg import FrankaRobotState
+from nodes.trajectory_controller import TrajectoryController
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import qos_profile_sensor_data
+from safety.arms import HOME_TCP, Cell, chunk_along
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -31,11 +33,13 @@ from vls_steering.core.errors import VlsError
 from vls_steering.core.types import ARM_JOINTS, GRIPPER_OPEN_M, SetPoint
 from vls_steering.nodes.ros2_control import Ros2ControlRobot, Ros2ControlSettings
 from vls_steering.robots.kinematics import NOMINAL_POSTURE
-from vls_steering.safety import ReasonCode
+from vls_steering.safety import FR3_LIMITS, ReasonCode, violations
+from vls_steering.safety.motion import MotionState
 
 HOME = np.array(NOMINAL_POSTURE)
 REFLEX, IDLE = 4, 1
 JTC = "fr3_arm_controller"
+PERIOD_S = 0.01
 
 
 class StandIn:
@@ -45,6 +49,7 @@ class StandIn:
         self.node = node
         self.wants: set[str] = set()
         self.trajectories: list[JointTrajectory] = []
+        self.controller = TrajectoryController(HOME)
         self.recovered: list[str] = []
         self.mode = IDLE
         self._joints = node.create_publisher(JointState, "franka/joint_states", qos_profile_sensor_data)
@@ -80,6 +85,7 @@ class StandIn:
     def _streamed(self, message: JointTrajectory) -> None:
         """As the controller does: a trajectory on the topic preempts the goal in force."""
         self.trajectories.append(message)
+        self.controller.take(time.monotonic(), message)
         if self._goal is not None and not self._goal.done():
             self._goal.set_result("preempted")
 
@@ -160,7 +166,8 @@ class Scene:
             time.sleep(0.01)
 
     def send(self, width_m: float = GRIPPER_OPEN_M) -> bool:
-        return self.robot.send(SetPoint(0.0, HOME, np.zeros(7), width_m))
+        here = MotionState(HOME, np.zeros(7), np.zeros(7))
+        return self.robot.send(SetPoint(0.0, HOME, np.zeros(7), width_m), lambda _step_s: [here])
 
     def objects(self, reason: ReasonCode, words: str) -> None:
         self.until(lambda: self.robot.objection() is not None, f"an objection about {words!r}", keep_sending=True)
@@ -179,6 +186,46 @@ def streams_points_to_the_controller(s: Scene) -> None:
     assert list(trajectory.joint_names) == list(ARM_JOINTS)
     assert len(trajectory.points) == 1
     assert trajectory.points[0].time_from_start.nanosec == 20_000_000
+
+
+def an_executor_that_goes_silent_in_motion_leaves_an_arm_that_comes_to_rest(s: Scene) -> None:
+    """In real time once, and judged at 1 kHz for a silence after every fifth period, whatever the host's own pace."""
+    s.robot.engage()
+    cell = Cell(max_stretch=5.0)
+    cell.arm()
+    began_s, sent = cell.now_s, list[JointTrajectory]()
+    publish = s.robot._trajectories.publish
+    s.robot._trajectories.publish = lambda message: (sent.append(message), publish(message))
+
+    def swing(time_s: float) -> np.ndarray:
+        since_s = time_s - began_s
+        ramp = (1 - np.cos(min(np.pi, 4.4 * since_s))) / 2
+        return HOME_TCP + np.array([0.0, 0.2, 0.06]) * ramp * np.sin(2.5 * since_s)
+
+    for period in range(110):
+        if period % 5 == 0:
+            assert cell.submit(chunk_along(swing, cell.now_s)).accepted
+        cell.run(PERIOD_S)
+        velocities = cell.executor.stop_ahead(PERIOD_S)[0].velocities
+        assert s.robot.send(SetPoint(0.0, cell.q, velocities, GRIPPER_OPEN_M), cell.executor.stop_ahead)
+        time.sleep(PERIOD_S)
+    assert np.abs(velocities).max() > 0.5, "it went silent in motion"
+    s.until(lambda: len(s.arm.trajectories) > 20, "a stream")
+    time.sleep(1.0)
+    rests, velocity, acceleration = s.arm.controller.at(time.monotonic())
+    assert not velocity.any()
+    assert not acceleration.any()
+    assert np.abs(rests - cell.q).max() > 0.01, "it braked beyond the last set-point"
+
+    controller, told = TrajectoryController(HOME), list[np.ndarray]()
+    for period, trajectory in enumerate(sent):
+        now_s = period * PERIOD_S
+        controller.take(now_s, trajectory)
+        silent = [controller.at(now_s + 0.001 * step)[0] for step in range(1000)]
+        if period % 5 == 0:
+            assert violations(told + silent, 0.001, FR3_LIMITS) == ()
+            assert not controller.at(now_s + 1.0)[1].any()
+        told += silent[: round(PERIOD_S / 0.001)]
 
 
 def its_own_stream_preempting_its_own_goal_is_no_objection(s: Scene) -> None:
@@ -259,6 +306,7 @@ def a_controller_that_cannot_be_switched_fails_its_step(s: Scene) -> None:
 
 SCENES = (
     streams_points_to_the_controller,
+    an_executor_that_goes_silent_in_motion_leaves_an_arm_that_comes_to_rest,
     its_own_stream_preempting_its_own_goal_is_no_objection,
     a_refused_goal_is_an_objection,
     a_controller_that_aborts_says_why,

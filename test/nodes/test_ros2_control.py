@@ -22,6 +22,7 @@ from vls_steering.nodes.franka_interfaces import franka_interfaces
 HERE = Path(__file__).resolve().parent
 SCENES = (
     "streams_points_to_the_controller",
+    "an_executor_that_goes_silent_in_motion_leaves_an_arm_that_comes_to_rest",
     "its_own_stream_preempting_its_own_goal_is_no_objection",
     "a_refused_goal_is_an_objection",
     "a_controller_that_aborts_says_why",

@@ -174,7 +174,7 @@ class ExecutorBody:
 
     def _send(self, now_s: float) -> None:
         set_point = self._executor.step(now_s)
-        if self._robot.send(set_point):
+        if self._robot.send(set_point, self._executor.stop_ahead):
             self._sent = set_point
             self._set_points.publish(set_point_message(set_point))
 

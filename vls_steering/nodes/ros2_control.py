@@ -1,9 +1,10 @@
 """The FR3 through franka_ros2: a joint trajectory controller, the hand's actions, and ros2_control's recovery.
 
-Set-points stream to the controller's topic, each as a trajectory of one point a moment ahead; the controller must
-interpolate from its desired state and accept a velocity at the trajectory's end (docs/franka.md).  Command is taken by
-a goal to its action that asks it to stay where it is: unlike the topic, an action tells why it is refused.  The stream
-then preempts that goal.
+Set-points stream to the controller's topic, each as a trajectory that begins a moment ahead with the set-point and ends
+at rest, along the stop that was verified with it: a controller that hears no more, because this process died or stands
+still, comes to rest by itself.  The controller must interpolate from its desired state (docs/franka.md).  Command is
+taken by a goal to its action that asks it to stay where it is: unlike the topic, an action tells why it is refused.
+The stream then preempts that goal.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from rclpy.action import ActionClient
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 
-from vls_steering.core.arrays import FloatArray
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import ShapeError, VlsError
 from vls_steering.core.types import ARM_JOINTS, GRIPPER_OPEN_M, RobotState, SetPoint
@@ -27,15 +27,17 @@ from vls_steering.nodes.base import RoomNode
 from vls_steering.nodes.conversions import robot_state_of
 from vls_steering.nodes.franka_interfaces import franka_interfaces
 from vls_steering.nodes.topics import SENSOR, Topic
-from vls_steering.robots.backend import Objection, RecoveryStep
+from vls_steering.robots.backend import Objection, RecoveryStep, StopAhead
 from vls_steering.robots.hand import CLOSED_M, HandSettings
 from vls_steering.robots.kinematics import ArmKinematics
+from vls_steering.safety.motion import MotionState
 from vls_steering.safety.reasons import ReasonCode
 
 ROBOT_MODES = ("other", "idle", "move", "guiding", "reflex", "user stopped", "error recovery")  # franka_msgs numbers
 STOPPED_MODES = {3, 4, 5}
 # The broadcaster of the whole state is reliable; everything else that franka_ros2 broadcasts is best effort.
 RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+STOP_STEP_S = 0.01  # between two points of a stop: at this distance the splines between them keep the limits
 GOAL_STATUS_SUCCEEDED, GOAL_STATUS_CANCELED, GOAL_STATUS_ABORTED = 4, 5, 6
 
 
@@ -121,14 +123,15 @@ class Ros2ControlRobot:
         if state is None:
             raise VlsError("no joint state was received", "Check the robot connection, then arm")
         goal = self._types.FollowJointTrajectory.Goal()
-        goal.trajectory = self._trajectory(state.joint_positions, np.zeros(len(ARM_JOINTS)))
+        here = MotionState(state.joint_positions, np.zeros(len(ARM_JOINTS)), np.zeros(len(ARM_JOINTS)))
+        goal.trajectory = self._trajectory([here])
         self._engaged, self._wish_m = True, None
         self._stay.send_goal_async(goal).add_done_callback(self._stay_answered)
 
-    def send(self, set_point: SetPoint) -> bool:
+    def send(self, set_point: SetPoint, stop_ahead: StopAhead) -> bool:
         if not self._engaged:
             return False
-        self._trajectories.publish(self._trajectory(set_point.joint_positions, set_point.joint_velocities))
+        self._trajectories.publish(self._trajectory(stop_ahead(STOP_STEP_S)))
         self._wish_hand(set_point.gripper_width_m)
         return True
 
@@ -154,11 +157,20 @@ class Ros2ControlRobot:
 
     # Streaming -------------------------------------------------------------------------------------------------------
 
-    def _trajectory(self, positions: FloatArray, velocities: FloatArray) -> Any:
-        """One point; a stamp of zero means: from the moment it arrives."""
-        point = self._types.JointTrajectoryPoint(positions=positions.tolist(), velocities=velocities.tolist())
-        point.time_from_start.nanosec = int(self._settings.point_ahead_s * 1e9)
-        return self._types.JointTrajectory(joint_names=list(ARM_JOINTS), points=[point])
+    def _trajectory(self, states: Sequence[MotionState]) -> Any:
+        """STOP_STEP_S apart and ending at rest; a stamp of zero means: from the moment it arrives."""
+        points = []
+        for number, state in enumerate(states):
+            point = self._types.JointTrajectoryPoint(
+                positions=state.positions.tolist(),
+                velocities=state.velocities.tolist(),
+                # With them the controller's splines are quintic, and the acceleration has no steps.
+                accelerations=state.accelerations.tolist(),
+            )
+            due_ns = round((self._settings.point_ahead_s + number * STOP_STEP_S) * 1e9)
+            point.time_from_start.sec, point.time_from_start.nanosec = divmod(due_ns, 1_000_000_000)
+            points.append(point)
+        return self._types.JointTrajectory(joint_names=list(ARM_JOINTS), points=points)
 
     def _stay_answered(self, future: Any) -> None:
         handle = future.result()

@@ -20,7 +20,7 @@ from vls_steering.core.arrays import FloatArray
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import MissingExtra, VlsError
 from vls_steering.core.types import GRIPPER_OPEN_M, RobotState, SetPoint
-from vls_steering.robots.backend import Objection, RecoveryStep
+from vls_steering.robots.backend import Objection, RecoveryStep, StopAhead
 from vls_steering.robots.hand import Hand, HandSettings
 from vls_steering.safety.reasons import ReasonCode
 
@@ -95,7 +95,8 @@ class LibfrankaRobot:
             self._sent_s = time.monotonic()
             self._targets = targets
 
-    def send(self, set_point: SetPoint) -> bool:
+    def send(self, set_point: SetPoint, stop_ahead: StopAhead | None = None) -> bool:
+        """`stop_ahead` is not needed: a target of franka-rs is a place to come to rest at."""
         targets, hand = self._targets, self._hand
         if targets is None:
             return False
