@@ -183,6 +183,7 @@ def streams_points_to_the_controller(s: Scene) -> None:
     s.robot.engage()
     s.until(lambda: s.arm.trajectories, "a trajectory", keep_sending=True)
     trajectory = s.arm.trajectories[0]
+    assert list(s.robot.command_topics) == [f"{JTC}/joint_trajectory"]
     assert list(trajectory.joint_names) == list(ARM_JOINTS)
     assert len(trajectory.points) == 1
     assert trajectory.points[0].time_from_start.nanosec == 20_000_000

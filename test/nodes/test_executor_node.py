@@ -293,6 +293,20 @@ def test_a_second_publisher_of_chunks_stops_the_arm(arm: Callable[..., Arm]) -> 
     assert one.arm().success
 
 
+def test_a_second_publisher_of_what_moves_the_arm_itself_stops_it(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.node.body._robot.command_topics = ("arm_controller/joint_trajectory",)
+    one.arm()
+    one.move()
+    rivals = [one.other.create_publisher(Bool, "arm_controller/joint_trajectory", 1) for _ in range(2)]
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.SECOND_PUBLISHER)
+    assert "2 nodes publish arm_controller/joint_trajectory" in one.status.reason
+    assert not one.arm().success
+    one.other.destroy_publisher(rivals[0])
+    one.until(lambda: one.other.count_publishers("arm_controller/joint_trajectory") == 1, what="one publisher")
+    assert one.arm().success
+
+
 def test_a_malformed_chunk_is_counted_with_its_reason(arm: Callable[..., Arm]) -> None:
     one = arm()
     one.arm()

@@ -274,10 +274,10 @@ class ExecutorBody:
 
     def _second_publisher(self) -> str:
         """Which command topic has more than one publisher, in words; empty when none has."""
-        for topic in (topics.ACTION_CHUNK, topics.SET_POINT):
-            count = self._node.count_publishers(topic.name)
+        for name in (topics.ACTION_CHUNK.name, topics.SET_POINT.name, *self._robot.command_topics):
+            count = self._node.count_publishers(name)
             if count > 1:
-                return f"{count} nodes publish {topic.name}"
+                return f"{count} nodes publish {name}"
         return ""
 
     def _arm(self) -> str:

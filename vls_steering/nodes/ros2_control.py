@@ -66,7 +66,7 @@ class Ros2ControlRobot:
         self._types = types = franka_interfaces()
         self._kinematics = ArmKinematics()
         self._trajectories = node.publisher(
-            Topic(f"{settings.controller}/joint_trajectory", types.JointTrajectory, QoSProfile(depth=1))
+            Topic(self.command_topics[0], types.JointTrajectory, QoSProfile(depth=1))
         )
         self._stay = self._action(types.FollowJointTrajectory, f"{settings.controller}/follow_joint_trajectory")
         self._grasp = self._action(types.Grasp, f"{settings.gripper}/grasp")
@@ -75,6 +75,10 @@ class Ros2ControlRobot:
         manager = settings.controller_manager
         self._switch = self._client(types.SwitchController, f"{manager}/switch_controller")
         self._activate = self._client(types.SetHardwareComponentState, f"{manager}/set_hardware_component_state")
+
+    @property
+    def command_topics(self) -> Sequence[str]:
+        return (f"{self._settings.controller}/joint_trajectory",)
 
     def start(self) -> None:
         self._joints: JointState | None = None

@@ -61,6 +61,8 @@ class JointStateReader:
 class SimRobot:
     """RobotBackend of the simulation."""
 
+    command_topics = ()  # the executor's own set-points
+
     def __init__(self, node: RoomNode) -> None:
         self._reader = JointStateReader(node, ArmKinematics())
 

@@ -35,6 +35,11 @@ StopAhead = Callable[[float], Sequence[MotionState]]
 class RobotBackend(Protocol):
     """One arm with a gripper.  `state`, `send` and `objection` return at once; one thread at a time calls them."""
 
+    @property
+    def command_topics(self) -> Sequence[str]:
+        """Topics by which this back end moves the arm itself: whoever else publishes one moves it, too."""
+        ...
+
     def start(self) -> None:
         """Begin to measure; raises VlsError when the arm cannot be reached."""
         ...

@@ -52,6 +52,8 @@ class LibfrankaSettings(Settings):
 class LibfrankaRobot:
     """RobotBackend over `franka.Robot`."""
 
+    command_topics = ()  # the protocol admits one client
+
     def __init__(
         self,
         settings: LibfrankaSettings,
