@@ -7,6 +7,7 @@ scenes on the command line play those alone.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import threading
 import time
@@ -53,6 +54,7 @@ class StandIn:
         self.recovered: list[str] = []
         self.mode = IDLE
         self._joints = node.create_publisher(JointState, "franka/joint_states", qos_profile_sensor_data)
+        self._fingers = node.create_publisher(JointState, "franka_gripper/joint_states", qos_profile_sensor_data)
         self._states = node.create_publisher(FrankaRobotState, "franka_robot_state_broadcaster/robot_state", 1)
         node.create_subscription(JointTrajectory, f"{JTC}/joint_trajectory", self._streamed, 10)
         self._goal: Any = None
@@ -74,7 +76,11 @@ class StandIn:
     def _tell(self) -> None:
         message = JointState(name=list(ARM_JOINTS), position=HOME.tolist(), velocity=[0.0] * 7)
         message.header.stamp = self.node.get_clock().now().to_msg()
+        if "joints of no number" in self.wants:
+            message.velocity[2] = math.nan
         self._joints.publish(message)
+        finger_m = math.nan if "fingers of no number" in self.wants else GRIPPER_OPEN_M / 2
+        self._fingers.publish(JointState(name=["fr3_finger_joint1", "fr3_finger_joint2"], position=[finger_m] * 2))
         state = FrankaRobotState(robot_mode=self.mode)
         state.current_errors.cartesian_reflex = self.mode == REFLEX
         self._states.publish(state)
@@ -287,6 +293,28 @@ def an_arm_that_objects_after_its_hand_has_the_last_word(s: Scene) -> None:
     s.objects(ReasonCode.ROBOT_FAULT, "cartesian_reflex")
 
 
+def fingers_of_no_number_are_an_objection_and_the_stop_is_streamed(s: Scene) -> None:
+    s.robot.engage()
+    s.until(lambda: s.arm._goal is not None, "the goal")
+    s.arm.wants = {"fingers of no number"}
+    s.until(lambda: s.robot.state() and s.robot.objection() is not None, "an objection", keep_sending=True)
+    objection = s.robot.objection()
+    assert objection is not None
+    assert (objection.reason, "nan" in objection.text) == (ReasonCode.GRIPPER_FAILED, True)
+    before = s.robot.state()
+    s.until(lambda: s.robot.state() is not before, "a newer state", keep_sending=True)
+    assert s.robot.state().gripper_width_m == GRIPPER_OPEN_M  # type: ignore[union-attr]
+    assert s.send()
+
+
+def joints_of_no_number_are_no_state(s: Scene) -> None:
+    s.robot.engage()
+    s.arm.wants = {"joints of no number"}
+    s.until(lambda: (s.robot.state(), "joint states" in s.node.facts)[1], "a fact", keep_sending=True)
+    assert np.isfinite(s.robot.state().joint_velocities).all()  # type: ignore[union-attr]
+    assert s.send()
+
+
 def a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs(s: Scene) -> None:
     s.robot.engage()
     s.arm.mode = REFLEX
@@ -314,6 +342,8 @@ SCENES = (
     a_grasp_that_finds_something_holds_and_one_that_does_not_is_no_failure,
     a_hand_that_refuses_is_an_objection_and_the_stop_is_streamed,
     an_arm_that_objects_after_its_hand_has_the_last_word,
+    fingers_of_no_number_are_an_objection_and_the_stop_is_streamed,
+    joints_of_no_number_are_no_state,
     a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs,
     a_controller_that_cannot_be_switched_fails_its_step,
 )

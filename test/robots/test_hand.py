@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ class Read:
 class FakeGripper:
     def __init__(self) -> None:
         self.commands: list[str] = []
+        self.width = GRIPPER_OPEN_M
         self.free = threading.Event()
         self.free.set()
         self.answer: bool | Exception = True
@@ -32,7 +34,7 @@ class FakeGripper:
 
     def read_once(self) -> Read:
         time.sleep(0.001)
-        return Read(GRIPPER_OPEN_M)
+        return Read(self.width)
 
     def _do(self, what: str) -> bool:
         self.commands.append(what)
@@ -77,6 +79,19 @@ def test_a_wish_that_is_replaced_before_the_hand_is_free_is_never_commanded() ->
     until(lambda: len(gripper.commands) == 2)
     hand.close()
     assert gripper.commands == ["grasp", "move"]
+
+
+def test_a_width_that_is_no_number_is_a_failure_and_the_last_one_stays() -> None:
+    gripper = FakeGripper()
+    hand = made(gripper)
+    gripper.width = math.nan
+    until(lambda: "nan" in hand.failure)
+    assert hand.state is not None
+    assert hand.state.width_m == GRIPPER_OPEN_M
+    gripper.width = 0.02
+    until(lambda: not hand.failure)
+    until(lambda: hand.state is not None and hand.state.width_m == 0.02)
+    hand.close()
 
 
 def test_a_grasp_that_finds_nothing_is_no_failure_and_a_refusal_is_one() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,6 +115,29 @@ def test_a_reflex_is_told_by_its_own_name(robot: LibfrankaRobot, arm: ProtocolAr
     assert (objection.reason, objection.text) == (ReasonCode.ROBOT_FAULT, "joint_velocity_violation")
     recover(robot)
     assert robot.objection() is None
+
+
+def test_a_measurement_of_no_number_is_an_objection_and_the_watchdog_lives_on(robot: LibfrankaRobot) -> None:
+    home = np.array(state_of(robot).joint_positions)
+    robot.engage()
+    newest = robot._newest
+
+    def newest_without_number() -> object:
+        read = newest()
+        return SimpleNamespace(q=read.q, dq=[np.nan] * 7, time=read.time)
+
+    robot._newest = newest_without_number  # type: ignore[method-assign]
+    hold(robot, home, lambda: robot.objection() is not None, "an objection")
+    objection = robot.objection()
+    assert objection is not None
+    assert (objection.reason, "finite" in objection.text) == (ReasonCode.ROBOT_FAULT, True)
+    assert np.isfinite(state_of(robot).joint_velocities).all()
+    assert send(robot, home), "the arm obeys: its stop must reach it"
+    until(lambda: robot._targets is None, "the watchdog")
+    robot._newest = newest  # type: ignore[method-assign]
+    recover(robot)
+    robot.engage()
+    assert send(robot, home)
 
 
 def test_a_hand_that_refuses_is_told_from_one_that_finds_nothing(robot: LibfrankaRobot, arm: ProtocolArm) -> None:

@@ -9,8 +9,10 @@ The stream then preempts that goal.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -65,9 +67,7 @@ class Ros2ControlRobot:
         self._node, self._settings = node, settings
         self._types = types = franka_interfaces()
         self._kinematics = ArmKinematics()
-        self._trajectories = node.publisher(
-            Topic(self.command_topics[0], types.JointTrajectory, QoSProfile(depth=1))
-        )
+        self._trajectories = node.publisher(Topic(self.command_topics[0], types.JointTrajectory, QoSProfile(depth=1)))
         self._stay = self._action(types.FollowJointTrajectory, f"{settings.controller}/follow_joint_trajectory")
         self._grasp = self._action(types.Grasp, f"{settings.gripper}/grasp")
         self._move = self._action(types.Move, f"{settings.gripper}/move")
@@ -100,19 +100,12 @@ class Ros2ControlRobot:
         if joints is not None and (self._state is None or joints.header.stamp != self._stamp):
             try:
                 state = robot_state_of(joints, self._kinematics.tcp_pose, self._holds)
+                self._state = replace(state, gripper_width_m=self._width_m)
             except ShapeError as error:
+                # The last good one grows old, and the executor stops for that.
                 self._node.facts["joint states"] = str(error)
                 return self._state
             self._stamp = joints.header.stamp
-            self._state = RobotState(
-                state.stamp_s,
-                state.joint_positions,
-                state.joint_velocities,
-                state.tcp_position,
-                state.tcp_quat_xyzw,
-                self._width_m,
-                self._holds,
-            )
         return self._state
 
     def engage(self) -> None:
@@ -289,7 +282,11 @@ class Ros2ControlRobot:
         self._joints = message
 
     def _hand_measured(self, message: JointState) -> None:
-        self._width_m = float(sum(message.position))
+        width_m = float(sum(message.position))
+        if not math.isfinite(width_m):
+            self._object(ReasonCode.GRIPPER_FAILED, f"{self._settings.gripper} reports a width of {width_m} m")
+            return
+        self._width_m = width_m
 
     def _robot_told(self, message: Any) -> None:
         self._mode = int(message.robot_mode)

@@ -5,6 +5,7 @@ The newest wish wins: a width that was asked for and replaced before the hand wa
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from vls_steering.core.config import Settings
+from vls_steering.core.errors import ShapeError
 from vls_steering.core.types import GRIPPER_OPEN_M
 
 CLOSED_M = 0.005  # fingers that meet hold nothing
@@ -90,12 +92,15 @@ class Hand:
         while not self._ending:
             try:
                 read = self._gripper.read_once()
+                width_m = float(read.width)
+                if not math.isfinite(width_m):
+                    raise ShapeError(f"it reports a width of {width_m} m")
             except Exception as error:  # noqa: BLE001 - whatever the binding raises: the hand is not there
                 self._blindness = f"the hand cannot be read: {error}"
                 time.sleep(RETRY_S)
                 continue
             self._blindness = ""
-            self.state = HandState(float(read.width), bool(read.is_grasped))
+            self.state = HandState(width_m, bool(read.is_grasped))
 
     def _command(self) -> None:
         while True:

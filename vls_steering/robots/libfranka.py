@@ -244,22 +244,33 @@ class LibfrankaRobot:
     # The measuring thread --------------------------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        robot_time_s = -1.0
-        failing_since_s: float | None = None
+        self._robot_time_s = -1.0
+        self._failing_since_s: float | None = None
         while not self._ending.wait(MEASURE_S):
-            try:
-                read = self._newest()
-            except _franka().FrankaError as error:
-                # A read that crosses the end of a motion may fail once.
-                failing_since_s = failing_since_s or time.monotonic()
-                if time.monotonic() - failing_since_s > LOST_AFTER_S:
-                    self._lost(str(error))
-                continue
-            failing_since_s = None
-            if read is None or read.time == robot_time_s:
-                continue
-            robot_time_s = read.time
-            self._state = self._measured(read)
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            self._take_newest()
+        except Exception as error:  # noqa: BLE001 - the watchdog lives in this thread: nothing may end it
+            text = f"a measurement cannot be used: {error}"
+            self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, text)
+
+    def _take_newest(self) -> None:
+        """The newest measurement, and whether the connection still carries any."""
+        try:
+            read = self._newest()
+        except _franka().FrankaError as error:
+            # A read that crosses the end of a motion may fail once.
+            self._failing_since_s = self._failing_since_s or time.monotonic()
+            if time.monotonic() - self._failing_since_s > LOST_AFTER_S:
+                self._lost(str(error))
+            return
+        self._failing_since_s = None
+        if read is None or read.time == self._robot_time_s:
+            return
+        self._robot_time_s = read.time
+        self._state = self._measured(read)
 
     def _newest(self) -> Any:
         """The newest state, or None; ends a motion that is over or that nobody feeds."""
