@@ -58,15 +58,15 @@ class StandIn:
         self._states = node.create_publisher(FrankaRobotState, "franka_robot_state_broadcaster/robot_state", 1)
         node.create_subscription(JointTrajectory, f"{JTC}/joint_trajectory", self._streamed, 10)
         self._goal: Any = None
+        self._cancelled: Any = None
+        self.grasps = 0
         for kind, name, execute in (
             (FollowJointTrajectory, f"{JTC}/follow_joint_trajectory", self._follow),
             (Grasp, "franka_gripper/grasp", self._grasp),
             (Move, "franka_gripper/move", self._move),
             (ErrorRecovery, "action_server/error_recovery", self._recover),
         ):
-            ActionServer(
-                node, kind, name, execute, goal_callback=self._judge, cancel_callback=lambda _: CancelResponse.ACCEPT
-            )
+            ActionServer(node, kind, name, execute, goal_callback=self._judge, cancel_callback=self._cancel)
         node.create_service(SwitchController, "controller_manager/switch_controller", self._switch)
         node.create_service(
             SetHardwareComponentState, "controller_manager/set_hardware_component_state", self._activate
@@ -88,6 +88,11 @@ class StandIn:
     def _judge(self, _goal: Any) -> GoalResponse:
         return GoalResponse.REJECT if "refuse" in self.wants else GoalResponse.ACCEPT
 
+    def _cancel(self, _handle: Any) -> CancelResponse:
+        if self._cancelled is not None:
+            self._cancelled.set_result(True)
+        return CancelResponse.ACCEPT
+
     def _streamed(self, message: JointTrajectory) -> None:
         """As the controller does: a trajectory on the topic preempts the goal in force."""
         self.trajectories.append(message)
@@ -106,7 +111,13 @@ class StandIn:
         handle.abort() if "gives up" in self.wants else handle.succeed()
         return result
 
-    def _grasp(self, handle: Any) -> Grasp.Result:
+    async def _grasp(self, handle: Any) -> Grasp.Result:
+        self.grasps += 1
+        if "slow grasp" in self.wants:
+            self._cancelled = rclpy.task.Future()
+            await self._cancelled
+            handle.canceled()
+            return Grasp.Result()
         handle.succeed()
         return Grasp.Result(success="object" in self.wants)
 
@@ -293,6 +304,42 @@ def an_arm_that_objects_after_its_hand_has_the_last_word(s: Scene) -> None:
     s.objects(ReasonCode.ROBOT_FAULT, "cartesian_reflex")
 
 
+def a_stop_cancels_the_grasp_under_way_and_nothing_new_is_asked_of_the_hand(s: Scene) -> None:
+    s.arm.wants = {"slow grasp"}
+    s.robot.engage()
+    s.send()
+    s.send(0.0)
+    s.until(lambda: s.arm._cancelled is not None, "a grasp under way")
+    s.robot.stop_hand()
+    s.until(lambda: s.arm._cancelled.done(), "its cancellation")
+    for _ in range(20):
+        s.send(GRIPPER_OPEN_M)
+        s.send(0.0)
+        time.sleep(0.01)
+    assert s.arm.grasps == 1
+    assert s.robot.objection() is None
+    s.arm.wants = {"object"}
+    s.robot.engage()
+    s.send()
+    s.send(0.0)
+    s.until(lambda: s.robot._holds, "a held object")
+    s.robot.stop_hand()
+    s.robot.engage()
+    s.send(0.0)
+    time.sleep(0.2)
+    assert s.arm.grasps == 2, "arming keeps a grip"
+    assert s.robot._holds
+
+
+def a_stop_cancels_a_grasp_that_the_hand_has_yet_to_accept(s: Scene) -> None:
+    s.arm.wants = {"slow grasp"}
+    s.robot.engage()
+    s.send()
+    s.send(0.0)
+    s.robot.stop_hand()
+    s.until(lambda: s.arm._cancelled is not None and s.arm._cancelled.done(), "its cancellation")
+
+
 def fingers_of_no_number_are_an_objection_and_the_stop_is_streamed(s: Scene) -> None:
     s.robot.engage()
     s.until(lambda: s.arm._goal is not None, "the goal")
@@ -342,6 +389,8 @@ SCENES = (
     a_grasp_that_finds_something_holds_and_one_that_does_not_is_no_failure,
     a_hand_that_refuses_is_an_objection_and_the_stop_is_streamed,
     an_arm_that_objects_after_its_hand_has_the_last_word,
+    a_stop_cancels_the_grasp_under_way_and_nothing_new_is_asked_of_the_hand,
+    a_stop_cancels_a_grasp_that_the_hand_has_yet_to_accept,
     fingers_of_no_number_are_an_objection_and_the_stop_is_streamed,
     joints_of_no_number_are_no_state,
     a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs,

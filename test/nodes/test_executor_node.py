@@ -39,13 +39,15 @@ class Arm(Stage):
         super().__init__(NODE, LISTENS, **{"keypoints_timeout_s": 0.0, "camera_timeout_s": 0.0, **parameters})
         self.joints = np.array(NOMINAL_POSTURE)
         self.tcp, _ = ArmKinematics().tcp_pose(self.joints)
+        self.width_m, self.holds = GRIPPER_OPEN_M, False
         self.armed = False
 
     def advance(self, periods: int = 1) -> None:
         """Measure, tell the time, wait for the answer: what the sim bridge does."""
         for _ in range(periods):
             stamp_s = self.now_s + PERIOD_S
-            state = RobotState(stamp_s, self.joints, np.zeros(7), self.tcp, np.array(DOWN_QUAT_XYZW), GRIPPER_OPEN_M)
+            state = RobotState(stamp_s, self.joints, np.zeros(7), self.tcp, np.array(DOWN_QUAT_XYZW), self.width_m)
+            self.publish(topics.GRIPPER_GRASPED, Bool(data=self.holds))
             self.publish(topics.JOINT_STATES, joint_state_message(state))
             self.set_clock(stamp_s)
             if self.armed:
@@ -62,11 +64,11 @@ class Arm(Stage):
         self.armed = answer.success
         return answer
 
-    def send_chunk(self, forward_m: float = 0.08) -> None:
+    def send_chunk(self, forward_m: float = 0.08, width_m: float = GRIPPER_OPEN_M) -> None:
         steps = np.arange(1.0, 17.0)
         path = self.tcp + np.outer(steps / 16, [forward_m, 0.0, 0.0])
         quats = np.tile(DOWN_QUAT_XYZW, (16, 1))
-        chunk = ActionChunk(self.now_s, self.now_s + 0.1 * steps, path, quats, np.full(16, GRIPPER_OPEN_M))
+        chunk = ActionChunk(self.now_s, self.now_s + 0.1 * steps, path, quats, np.full(16, width_m))
         self.publish(topics.ACTION_CHUNK, chunk_message(chunk))
 
     def move(self) -> None:
@@ -184,6 +186,44 @@ def test_the_emergency_stop_holds_until_every_source_released_it(arm: Callable[.
     one.publish(topics.ESTOP, Bool(data=False))
     one.spin(0.2)
     assert one.arm().success
+
+
+def test_an_emergency_stop_halts_the_hand_once_and_where_it_is(arm: Callable[..., Arm]) -> None:
+    one, stops = arm(), list[float]()
+    one.node.body._robot.stop_hand = lambda: stops.append(one.now_s)
+    one.arm()
+    one.move()
+    one.send_chunk(width_m=0.0)
+    one.advance(10)
+    assert one.newest(topics.SET_POINT).gripper_width_m == 0.0
+    one.width_m = 0.055  # the fingers close
+    one.advance(2)
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=True))
+    one.advance()
+    assert one.newest(topics.SET_POINT).gripper_width_m == pytest.approx(0.055)
+    one.width_m = 0.05
+    one.until_state(SafetyStatus.STATE_FAULT, ReasonCode.EMERGENCY_STOP)
+    assert one.newest(topics.SET_POINT).gripper_width_m == pytest.approx(0.055)
+    assert len(stops) == 1
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=False))
+    one.arm()
+    one.send_chunk(width_m=GRIPPER_OPEN_M)
+    one.advance(10)
+    assert one.newest(topics.SET_POINT).gripper_width_m == GRIPPER_OPEN_M
+    assert len(stops) == 1
+
+
+def test_an_emergency_stop_lets_go_of_nothing(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.width_m, one.holds = 0.04, True
+    one.arm()
+    one.send_chunk(width_m=0.0)
+    one.advance(20)
+    one.send_chunk(width_m=GRIPPER_OPEN_M)
+    one.advance(2)
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=True))
+    one.until_state(SafetyStatus.STATE_FAULT, ReasonCode.EMERGENCY_STOP)
+    assert one.newest(topics.SET_POINT).gripper_width_m == 0.0
 
 
 def test_an_emergency_stop_pressed_before_the_start_counts(arm: Callable[..., Arm]) -> None:

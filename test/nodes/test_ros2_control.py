@@ -29,6 +29,8 @@ SCENES = (
     "a_grasp_that_finds_something_holds_and_one_that_does_not_is_no_failure",
     "a_hand_that_refuses_is_an_objection_and_the_stop_is_streamed",
     "an_arm_that_objects_after_its_hand_has_the_last_word",
+    "a_stop_cancels_the_grasp_under_way_and_nothing_new_is_asked_of_the_hand",
+    "a_stop_cancels_a_grasp_that_the_hand_has_yet_to_accept",
     "fingers_of_no_number_are_an_objection_and_the_stop_is_streamed",
     "joints_of_no_number_are_no_state",
     "a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs",

@@ -158,6 +158,38 @@ def test_a_hand_that_refuses_is_told_from_one_that_finds_nothing(robot: Libfrank
     assert objection.reason is ReasonCode.GRIPPER_FAILED
 
 
+def test_a_stop_halts_the_fingers_at_once_until_somebody_engages_again(robot: LibfrankaRobot) -> None:
+    home = np.array(state_of(robot).joint_positions)
+    robot.engage()
+    send(robot, home, state_of(robot).gripper_width_m)
+    send(robot, home, GRIPPER_OPEN_M)
+    hold_width(robot, home, GRIPPER_OPEN_M, lambda width_m: width_m > 0.075)
+    time.sleep(0.3)
+    hold_width(robot, home, 0.0, lambda width_m: width_m < 0.06)
+    began_s = time.monotonic()
+    robot.stop_hand()
+    while time.monotonic() - began_s < 1.0:
+        send(robot, home, 0.0)
+        time.sleep(0.01)
+    stood_m = state_of(robot).gripper_width_m
+    assert 0.01 < stood_m < 0.065  # on the connection of the grasp the stop would come after it
+    assert robot.objection() is None  # the stop has a reason of its own; the hand did as it was told
+    robot.engage()
+    send(robot, home, stood_m)
+    hold_width(robot, home, 0.0, lambda width_m: width_m < 0.01)
+    hold_width(robot, home, GRIPPER_OPEN_M, lambda width_m: width_m > 0.075)
+
+
+def hold_width(robot: LibfrankaRobot, joints: np.ndarray, width_m: float, there: Callable[[float], bool]) -> None:
+    """Keep the set-points coming until the fingers are there."""
+
+    def fed() -> bool:
+        send(robot, joints, width_m)
+        return there(state_of(robot).gripper_width_m)
+
+    until(fed, f"a hand on its way to {width_m:g} m")
+
+
 def test_a_control_box_that_does_not_answer_is_no_endless_wait() -> None:
     nobody = LibfrankaRobot(
         LibfrankaSettings(host="127.0.0.9", connect_timeout_s=2.0), ArmKinematics().tcp_pose, time.monotonic

@@ -44,6 +44,7 @@ from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.safety import (
     FR3_LIMITS,
+    REASONS,
     Chunk,
     Executor,
     ExecutorSettings,
@@ -51,6 +52,7 @@ from vls_steering.safety import (
     FloodGuard,
     ReasonCode,
     SafetyStatus,
+    Severity,
     Verdict,
     clearance_check,
 )
@@ -111,6 +113,7 @@ class ExecutorBody:
         self._last_s = self._told_s = -math.inf
         self._told: tuple[ExecutorState, ReasonCode] | None = None
         self._period_ms, self._misses = 0.0, 0
+        self._kept_width_m: float | None = None
         self._measured: RobotState | None = None
         self._may_arm_itself = self._settings.auto_arm
         node = self._node
@@ -173,10 +176,23 @@ class ExecutorBody:
             self._executor.stop(objection.reason, now_s, objection.text)
 
     def _send(self, now_s: float) -> None:
-        set_point = self._executor.step(now_s)
+        set_point = self._with_still_hand(self._executor.step(now_s))
         if self._robot.send(set_point, self._executor.stop_ahead):
             self._sent = set_point
             self._set_points.publish(set_point_message(set_point))
+
+    def _with_still_hand(self, set_point: SetPoint) -> SetPoint:
+        """From a fault on, until somebody arms again, the fingers stay where they are; a closed grip stays closed."""
+        if REASONS[self._executor.status().reason].severity is not Severity.FAULT:
+            self._kept_width_m = None
+            return set_point
+        if self._kept_width_m is None:
+            self._robot.stop_hand()
+            state = self._robot.state()
+            if state is None:
+                return set_point
+            self._kept_width_m = 0.0 if state.gripper_holds else state.gripper_width_m
+        return replace(set_point, gripper_width_m=self._kept_width_m)
 
     def _tell_measurement(self, state: RobotState) -> None:
         """Joint states and grasp, when nobody else publishes what this arm measures."""

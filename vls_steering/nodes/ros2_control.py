@@ -89,6 +89,8 @@ class Ros2ControlRobot:
         self._engaged = False
         self._own_goal: Any = None
         self._wish_m: float | None = None
+        self._hand_stopped = False
+        self._hand_goals: list[Any] = []  # handles of those that have not ended
         self._objection: Objection | None = None
         s, node = self._settings, self._node
         node.subscribe(Topic(s.joint_states, JointState, SENSOR), self._measured, 1000.0)
@@ -110,6 +112,8 @@ class Ros2ControlRobot:
 
     def engage(self) -> None:
         """Ask the controller to stay; a refusal or an end that we did not ask for becomes the objection."""
+        if self._hand_stopped:
+            self._hand_stopped, self._wish_m = False, None
         if self._engaged:
             return
         if self._objection is not None:
@@ -131,6 +135,12 @@ class Ros2ControlRobot:
         self._trajectories.publish(self._trajectory(stop_ahead(STOP_STEP_S)))
         self._wish_hand(set_point.gripper_width_m)
         return True
+
+    def stop_hand(self) -> None:
+        """A goal that is still on its way to the hand is cancelled as soon as it is accepted."""
+        self._hand_stopped = True
+        for handle in tuple(self._hand_goals):
+            handle.cancel_goal_async()
 
     def objection(self) -> Objection | None:
         if self._engaged and self._mode in STOPPED_MODES:
@@ -197,12 +207,12 @@ class Ros2ControlRobot:
     # The hand --------------------------------------------------------------------------------------------------------
 
     def _wish_hand(self, width_m: float) -> None:
-        if width_m == self._wish_m:
+        if width_m == self._wish_m or self._hand_stopped:
             return
         first, self._wish_m = self._wish_m is None, width_m
-        if first and abs(width_m - self._width_m) < CLOSED_M:
-            return  # arming moves no finger
         hand, closes = self._settings.hand, width_m < GRIPPER_OPEN_M / 2
+        if first and (abs(width_m - self._width_m) < CLOSED_M or (closes and self._holds)):
+            return  # arming moves no finger
         if closes:
             middle = GRIPPER_OPEN_M / 2
             goal = self._types.Grasp.Goal(width=middle, speed=hand.speed_m_s, force=hand.force_n)
@@ -221,16 +231,20 @@ class Ros2ControlRobot:
         if handle is None or not handle.accepted:
             self._object(ReasonCode.GRIPPER_FAILED, f"the hand refused to {what}")
             return
-        handle.get_result_async().add_done_callback(lambda ended: self._hand_ended(ended, closes))
+        self._hand_goals.append(handle)
+        handle.get_result_async().add_done_callback(lambda ended: self._hand_ended(ended, handle, closes))
+        if self._hand_stopped:
+            handle.cancel_goal_async()
 
-    def _hand_ended(self, future: Any, closes: bool) -> None:
+    def _hand_ended(self, future: Any, handle: Any, closes: bool) -> None:
         """A grasp that found nothing is no failure of the hand; one that was preempted is answered by the next."""
+        self._hand_goals.remove(handle)
         answer = future.result()
         if answer is None or answer.status == GOAL_STATUS_CANCELED:
             return
         if closes:
             self._holds = bool(answer.result.success)
-        elif not answer.result.success:
+        elif not answer.result.success and not self._hand_stopped:
             self._object(ReasonCode.GRIPPER_FAILED, f"the hand did not open: {answer.result.error}")
 
     # Recovery, on a thread of its own --------------------------------------------------------------------------------

@@ -79,6 +79,9 @@ class SimRobot:
         """Nothing to do: the bridge obeys `executor/set_point`, which the node publishes for every back end."""
         return True
 
+    def stop_hand(self) -> None:
+        """The set-points say so: from the stop on the node has them keep the width."""
+
     def objection(self) -> Objection | None:
         return None
 

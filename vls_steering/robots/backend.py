@@ -59,6 +59,12 @@ class RobotBackend(Protocol):
         """
         ...
 
+    def stop_hand(self) -> None:
+        """The fingers stay where they are, whatever was wished, until the arm is engaged again; what is held stays
+        held.  Returns at once.
+        """
+        ...
+
     def objection(self) -> Objection | None:
         """Why the arm no longer does what it is told, until it is engaged again; None while it does."""
         ...

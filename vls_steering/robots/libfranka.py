@@ -46,6 +46,10 @@ class LibfrankaSettings(Settings):
     collision_force_n: float = Field(
         40.0, ge=5.0, le=100.0, description="external force (N) and torque (Nm) at the hand at which the arm stops"
     )
+    hand_stop_connection: bool = Field(
+        True,
+        description="stop the hand over a second connection; false: a stop reaches it after the command under way",
+    )
     hand: HandSettings = HandSettings()
 
 
@@ -85,17 +89,22 @@ class LibfrankaRobot:
 
     def engage(self) -> None:
         with self._switching:
-            if self._targets is not None:
-                return
-            if self._objection is not None:
-                raise VlsError(f"the arm objects: {self._objection.text}", "Recover it first: recover_and_arm")
-            with _franka_errors("the arm did not start to move"):
-                targets = self._robot.joint_targets(
-                    fraction=1.0, max_deviation=ANYWHERE_RAD, backend="impedance", velocity_feedforward=True
-                )
-            # The watchdog counts from here; it looks as soon as there are targets.
-            self._sent_s = time.monotonic()
-            self._targets = targets
+            if self._targets is None:
+                self._begin_motion()
+        hand = self._hand
+        if hand is not None:
+            hand.resume()
+
+    def _begin_motion(self) -> None:
+        if self._objection is not None:
+            raise VlsError(f"the arm objects: {self._objection.text}", "Recover it first: recover_and_arm")
+        with _franka_errors("the arm did not start to move"):
+            targets = self._robot.joint_targets(
+                fraction=1.0, max_deviation=ANYWHERE_RAD, backend="impedance", velocity_feedforward=True
+            )
+        # The watchdog counts from here; it looks as soon as there are targets.
+        self._sent_s = time.monotonic()
+        self._targets = targets
 
     def send(self, set_point: SetPoint, stop_ahead: StopAhead | None = None) -> bool:
         """`stop_ahead` is not needed: a target of franka-rs is a place to come to rest at."""
@@ -110,6 +119,11 @@ class LibfrankaRobot:
         if hand is not None:
             hand.wish(set_point.gripper_width_m)
         return True
+
+    def stop_hand(self) -> None:
+        hand = self._hand
+        if hand is not None:
+            hand.stop()
 
     def objection(self) -> Objection | None:
         if self._objection is None and self._hand is not None and self._hand.failure and self._targets is not None:
@@ -151,7 +165,10 @@ class LibfrankaRobot:
 
     def _connect_hand(self) -> None:
         gripper = self._within_time(self._robot.gripper, "the hand")
-        self._hand = Hand(gripper, self._settings.hand)
+        brake = gripper
+        if self._settings.hand_stop_connection:
+            brake = self._within_time(self._robot.gripper, "the hand, asked for the connection that stops it,")
+        self._hand = Hand(gripper, self._settings.hand, brake)
 
     def _within_time(self, connect: Callable[[], Any], what: str) -> Any:
         """What `connect` returns; raises VlsError when it fails or takes too long.
