@@ -16,11 +16,12 @@ from vls_steering.core.errors import VlsError
 from vls_steering.core.types import GRIPPER_OPEN_M, RobotState, SetPoint
 from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.robots.libfranka import LibfrankaRobot, LibfrankaSettings
-from vls_steering.safety import ReasonCode
+from vls_steering.safety import FR3_LIMITS, ExecutorSettings, ReasonCode
 from vls_steering.sim.protocol_arm import ProtocolArm
 from vls_steering.sim.scenes import draw_layout
 
 PATIENCE_S = 20.0
+VELOCITY_FRACTION = ExecutorSettings().velocity_fraction
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -36,11 +37,15 @@ def arm() -> Iterator[ProtocolArm]:
         yield one
 
 
+def settings_of(**changes: object) -> LibfrankaSettings:
+    given = {"host": "127.0.0.1", "watchdog_s": 1.0, "connect_timeout_s": PATIENCE_S, **changes}
+    return LibfrankaSettings(**given)  # type: ignore[arg-type]
+
+
 @pytest.fixture
 def robot(arm: ProtocolArm) -> Iterator[LibfrankaRobot]:
     arm.hand.refuses = False
-    settings = LibfrankaSettings(host="127.0.0.1", watchdog_s=1.0, connect_timeout_s=PATIENCE_S)
-    one = LibfrankaRobot(settings, ArmKinematics().tcp_pose, time.monotonic)
+    one = LibfrankaRobot(settings_of(), ArmKinematics().tcp_pose, time.monotonic, VELOCITY_FRACTION)
     one.start()
     until(lambda: one.state() is not None, "a joint state")
     yield one
@@ -85,6 +90,42 @@ def test_the_arm_goes_where_it_is_sent(robot: LibfrankaRobot) -> None:
     goal = home + 0.1 * np.eye(7)[0]
     hold(robot, goal, lambda: abs(state_of(robot).joint_positions - goal).max() < 0.02, "arrival")
     assert robot.objection() is None
+
+
+def test_an_arm_that_is_behind_catches_up_no_faster_than_its_settings_allow(arm: ProtocolArm) -> None:
+    """As one does that was held and is let go: the target is a stride ahead of it all at once."""
+    slow = LibfrankaRobot(settings_of(catch_up=1.5), ArmKinematics().tcp_pose, time.monotonic, 0.1)
+    slow.start()
+    until(lambda: slow.state() is not None, "a joint state")
+    try:
+        home = np.array(state_of(slow).joint_positions)
+        slow.engage()
+        goal, speeds = home + 0.3 * np.eye(7)[0], list[float]()
+
+        def there() -> bool:
+            speeds.append(abs(float(state_of(slow).joint_velocities[0])))
+            return abs(state_of(slow).joint_positions[0] - goal[0]) < 0.02
+
+        hold(slow, goal, there, "arrival")
+        assert max(speeds) < 1.2 * 0.15 * FR3_LIMITS.velocity[0]
+        hold(slow, home, lambda: abs(state_of(slow).joint_positions[0] - home[0]) < 0.02, "the way back")
+    finally:
+        slow.stop()
+
+
+def test_an_arm_that_gets_farther_than_it_may_ends_its_motion(arm: ProtocolArm) -> None:
+    near = LibfrankaRobot(settings_of(max_travel_rad=0.1), ArmKinematics().tcp_pose, time.monotonic, VELOCITY_FRACTION)
+    near.start()
+    until(lambda: near.state() is not None, "a joint state")
+    try:
+        home = np.array(state_of(near).joint_positions)
+        near.engage()
+        hold(near, home + 0.2 * np.eye(7)[0], lambda: near.objection() is not None, "an objection")
+        objection = near.objection()
+        assert objection is not None
+        assert "max_deviation" in objection.text
+    finally:
+        near.stop()
 
 
 def test_set_points_that_stop_coming_end_the_motion_and_recovery_brings_it_back(robot: LibfrankaRobot) -> None:
@@ -191,8 +232,7 @@ def hold_width(robot: LibfrankaRobot, joints: np.ndarray, width_m: float, there:
 
 
 def test_a_control_box_that_does_not_answer_is_no_endless_wait() -> None:
-    nobody = LibfrankaRobot(
-        LibfrankaSettings(host="127.0.0.9", connect_timeout_s=2.0), ArmKinematics().tcp_pose, time.monotonic
-    )
+    settings = settings_of(host="127.0.0.9", connect_timeout_s=2.0)
+    nobody = LibfrankaRobot(settings, ArmKinematics().tcp_pose, time.monotonic, VELOCITY_FRACTION)
     with pytest.raises(VlsError, match=r"127\.0\.0\.9"):
         nobody.start()

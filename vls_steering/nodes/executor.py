@@ -97,7 +97,7 @@ class ExecutorBody:
         clearance = ArmClearance(limits.self_clearance_m, limits.keep_out_clearance_m, limits.keep_out_boxes_m)
         self._executor = Executor(FR3_LIMITS, limits, ArmKinematics(), extra_path_checks=(clearance_check(clearance),))
         back_end = BACK_ENDS[settings.robot]
-        self._robot: RobotBackend = back_end.make(node, settings)
+        self._robot: RobotBackend = back_end.make(node, settings, limits.velocity_fraction)
         self._lock = threading.Lock()
         self._chunk: Chunk | None = None
         self._flood = FloodGuard(limits.max_chunk_hz)

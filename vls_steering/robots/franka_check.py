@@ -55,7 +55,8 @@ def run_check(host: str, ask: Ask, say: Say) -> ExitCode:
     """SUCCESS when everything was as it should be, SAFETY_STOP when something was not or was declined."""
     settings = LibfrankaSettings(host=host, collision_torque_nm=THRESHOLD, collision_force_n=THRESHOLD)
     findings = Findings(say)
-    robot = LibfrankaRobot(settings, ArmKinematics().tcp_pose, time.monotonic)
+    share = ExecutorSettings().velocity_fraction
+    robot = LibfrankaRobot(settings, ArmKinematics().tcp_pose, time.monotonic, share)
     try:
         robot.start()
         findings.add(True, f"connection to {host}; collision thresholds set ({THRESHOLD:g} Nm, {THRESHOLD:g} N)")

@@ -27,8 +27,6 @@ from vls_steering.safety.reasons import ReasonCode
 MEASURE_S = 0.004
 LOST_AFTER_S = 0.2
 REST_RAD_S, REST_WITHIN_S = 0.02, 5.0
-# Our own limits and watchdogs bound the motion; franka-rs counts this from where the motion started.
-ANYWHERE_RAD = 6.0
 
 
 class LibfrankaSettings(Settings):
@@ -45,6 +43,16 @@ class LibfrankaSettings(Settings):
     )
     collision_force_n: float = Field(
         40.0, ge=5.0, le=100.0, description="external force (N) and torque (Nm) at the hand at which the arm stops"
+    )
+    catch_up: float = Field(
+        1.2,
+        ge=1.0,
+        le=2.0,
+        description="how much faster than limits.velocity_fraction the arm may run after its set-points, as one does "
+        "that was held back and is let go",
+    )
+    max_travel_rad: float = Field(
+        2.5, ge=0.1, le=6.0, description="farthest that a joint may get from where the arm was armed; ends the motion"
     )
     hand_stop_connection: bool = Field(
         True,
@@ -63,9 +71,14 @@ class LibfrankaRobot:
         settings: LibfrankaSettings,
         tcp_pose: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
         now_s: Callable[[], float],
+        velocity_fraction: float,
     ) -> None:
-        """`tcp_pose` is called from a thread of this object's alone; `now_s` is the control loop's clock."""
+        """`tcp_pose` is called from a thread of this object's alone; `now_s` is the control loop's clock.
+
+        `velocity_fraction` is the share of the arm's limits that set-points use.
+        """
         self._settings, self._tcp_pose, self._now_s = settings, tcp_pose, now_s
+        self._fraction = min(1.0, settings.catch_up * velocity_fraction)
         self._robot: Any = None
         self._targets: Any = None
         self._hand: Hand | None = None
@@ -100,7 +113,10 @@ class LibfrankaRobot:
             raise VlsError(f"the arm objects: {self._objection.text}", "Recover it first: recover_and_arm")
         with _franka_errors("the arm did not start to move"):
             targets = self._robot.joint_targets(
-                fraction=1.0, max_deviation=ANYWHERE_RAD, backend="impedance", velocity_feedforward=True
+                fraction=self._fraction,
+                max_deviation=self._settings.max_travel_rad,
+                backend="impedance",
+                velocity_feedforward=True,
             )
         # The watchdog counts from here; it looks as soon as there are targets.
         self._sent_s = time.monotonic()
@@ -317,7 +333,7 @@ class LibfrankaRobot:
                 targets.stop()
                 text = "the motion ended"
             except _franka().ControlException as error:
-                text = ", ".join(error.errors) or str(error.reason)
+                text = ", ".join(error.errors) or str(error)
             except _franka().FrankaError as error:
                 text = str(error)
         self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, text)
