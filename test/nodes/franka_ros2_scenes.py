@@ -38,7 +38,7 @@ from vls_steering.safety import FR3_LIMITS, ReasonCode, violations
 from vls_steering.safety.motion import MotionState
 
 HOME = np.array(NOMINAL_POSTURE)
-REFLEX, IDLE = 4, 1
+OTHER, IDLE, REFLEX = 0, 1, 4
 JTC = "fr3_arm_controller"
 PERIOD_S = 0.01
 
@@ -83,7 +83,8 @@ class StandIn:
         self._fingers.publish(JointState(name=["fr3_finger_joint1", "fr3_finger_joint2"], position=[finger_m] * 2))
         state = FrankaRobotState(robot_mode=self.mode)
         state.current_errors.cartesian_reflex = self.mode == REFLEX
-        self._states.publish(state)
+        if "mute" not in self.wants:
+            self._states.publish(state)
 
     def _judge(self, _goal: Any) -> GoalResponse:
         return GoalResponse.REJECT if "refuse" in self.wants else GoalResponse.ACCEPT
@@ -158,7 +159,7 @@ class Scene:
         self.node = RoomNode(NodeDefinition("back_end", Settings, Nothing))
         self.other = rclpy.create_node("franka_ros2")
         self.arm = StandIn(self.other)
-        self.robot = Ros2ControlRobot(self.node, Ros2ControlSettings(answer_timeout_s=10.0))
+        self.robot = Ros2ControlRobot(self.node, Ros2ControlSettings(answer_timeout_s=3.0))
         self.robot.start()
         self._spinner = SingleThreadedExecutor()
         self._spinner.add_node(self.node)
@@ -166,6 +167,7 @@ class Scene:
         self._thread = threading.Thread(target=self._spinner.spin, daemon=True)
         self._thread.start()
         self.until(lambda: self.robot.state() is not None, "a joint state (best effort)")
+        self.until(lambda: self.robot._mode == IDLE, "the mode")
         self.until(lambda: self.robot._stay.server_is_ready() and self.robot._grasp.server_is_ready(), "the actions")
 
     def close(self) -> None:
@@ -369,9 +371,50 @@ def a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs(s: Scene) -> 
     for step in s.robot.recovery():
         step.run()
     assert s.arm.recovered == ["deactivate", "clear", "hardware active", "activate"], s.arm.recovered
-    s.until(lambda: s.robot._mode == IDLE, "the idle mode")
     s.robot.engage()
     assert s.robot.objection() is None
+
+
+def an_arm_whose_mode_is_not_known_is_not_engaged(s: Scene) -> None:
+    """Nor one that does not obey: `other` is what an arm with its brakes on or without FCI says."""
+    s.arm.wants = {"mute"}
+    time.sleep(0.7)
+    with pytest.raises(VlsError, match=r"robot_state.*silent"):
+        s.robot.engage()
+    with pytest.raises(VlsError, match=r"robot_state.*silent"):
+        s.robot.recovery()[0].run()
+    s.arm.wants, s.arm.mode = set(), OTHER
+    s.until(lambda: s.robot._mode == OTHER, "another mode")
+    with pytest.raises(VlsError, match="'other'"):
+        s.robot.engage()
+    s.arm.mode = IDLE
+    s.until(lambda: s.robot._mode == IDLE, "the idle mode")
+    s.robot.engage()
+
+
+def a_mode_that_is_not_told_any_more_is_an_objection_and_the_stop_is_streamed(s: Scene) -> None:
+    s.robot.engage()
+    s.until(lambda: s.arm._goal is not None, "the goal")
+    s.arm.wants = {"mute"}
+    s.until(lambda: s.robot.objection() is not None, "an objection", keep_sending=True)
+    objection = s.robot.objection()
+    assert objection is not None
+    assert (objection.reason, "robot_state" in objection.text) == (ReasonCode.ROBOT_FAULT, True)
+    assert s.send(), "the arm may well obey: its stop must reach it"
+    s.arm.wants, s.arm.mode = set(), REFLEX
+    s.until(lambda: "reflex" in s.robot.objection().text, "the reflex", keep_sending=True)  # type: ignore[union-attr]
+    s.objects(ReasonCode.ROBOT_FAULT, "cartesian_reflex")
+
+
+def a_recovery_ends_when_the_arm_says_that_it_obeys(s: Scene) -> None:
+    s.arm.wants = {"mute"}
+    time.sleep(0.7)
+    *_, last = s.robot.recovery()
+    with pytest.raises(VlsError, match="robot_state"):
+        last.run()
+    s.arm.wants = set()
+    last.run()
+    s.robot.engage()
 
 
 def a_controller_that_cannot_be_switched_fails_its_step(s: Scene) -> None:
@@ -394,6 +437,9 @@ SCENES = (
     fingers_of_no_number_are_an_objection_and_the_stop_is_streamed,
     joints_of_no_number_are_no_state,
     a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs,
+    an_arm_whose_mode_is_not_known_is_not_engaged,
+    a_mode_that_is_not_told_any_more_is_an_objection_and_the_stop_is_streamed,
+    a_recovery_ends_when_the_arm_says_that_it_obeys,
     a_controller_that_cannot_be_switched_fails_its_step,
 )
 
@@ -406,7 +452,7 @@ def main() -> int:
         try:
             scene(stage)
             outcomes[scene.__name__] = ""
-        except Exception:  # noqa: BLE001 - the outcome is told to whoever started this process
+        except (Exception, pytest.fail.Exception):  # noqa: BLE001 - the outcome is told to whoever started this process
             outcomes[scene.__name__] = traceback.format_exc()
         finally:
             stage.close()

@@ -34,6 +34,9 @@ SCENES = (
     "fingers_of_no_number_are_an_objection_and_the_stop_is_streamed",
     "joints_of_no_number_are_no_state",
     "a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs",
+    "an_arm_whose_mode_is_not_known_is_not_engaged",
+    "a_mode_that_is_not_told_any_more_is_an_objection_and_the_stop_is_streamed",
+    "a_recovery_ends_when_the_arm_says_that_it_obeys",
     "a_controller_that_cannot_be_switched_fails_its_step",
 )
 pytestmark = [pytest.mark.ros, pytest.mark.slow]

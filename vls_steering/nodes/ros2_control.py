@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -36,9 +37,10 @@ from vls_steering.safety.motion import MotionState
 from vls_steering.safety.reasons import ReasonCode
 
 ROBOT_MODES = ("other", "idle", "move", "guiding", "reflex", "user stopped", "error recovery")  # franka_msgs numbers
-STOPPED_MODES = {3, 4, 5}
+OBEYING_MODES = {1, 2}
 # The broadcaster of the whole state is reliable; everything else that franka_ros2 broadcasts is best effort.
 RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+BROADCASTER_CURE = "Start the franka_robot_state_broadcaster, then recover_and_arm"
 STOP_STEP_S = 0.01  # between two points of a stop: at this distance the splines between them keep the limits
 GOAL_STATUS_SUCCEEDED, GOAL_STATUS_CANCELED, GOAL_STATUS_ABORTED = 4, 5, 6
 
@@ -55,6 +57,9 @@ class Ros2ControlSettings(Settings):
     hardware: str = Field("FrankaHardwareInterface", description="hardware component to activate in a recovery")
     point_ahead_s: float = Field(
         0.02, ge=0.005, le=0.2, description="how far ahead of its sending each trajectory point is due"
+    )
+    robot_state_timeout_s: float = Field(
+        0.5, ge=0.02, le=5.0, description="longest silence of robot_state; without it no user stop or reflex is seen"
     )
     answer_timeout_s: float = Field(5.0, ge=0.5, le=60.0, description="longest wait for a service or an action")
     hand: HandSettings = HandSettings()
@@ -86,6 +91,7 @@ class Ros2ControlRobot:
         self._state: RobotState | None = None
         self._stamp: Any = None
         self._mode, self._errors = 0, ""
+        self._told_s = -math.inf  # monotonic, of the last robot_state
         self._engaged = False
         self._own_goal: Any = None
         self._wish_m: float | None = None
@@ -118,6 +124,7 @@ class Ros2ControlRobot:
             return
         if self._objection is not None:
             raise VlsError(f"the arm objects: {self._objection.text}", "Recover it first: recover_and_arm")
+        self._require_obedience()
         if not self._stay.server_is_ready():
             raise VlsError(f"{self._settings.controller} does not listen", "Start and activate it, then arm")
         state = self.state()
@@ -143,9 +150,10 @@ class Ros2ControlRobot:
             handle.cancel_goal_async()
 
     def objection(self) -> Objection | None:
-        if self._engaged and self._mode in STOPPED_MODES:
-            text = f"{ROBOT_MODES[self._mode]}{': ' if self._errors else ''}{self._errors}"
-            self._object_and_let_go(text)
+        if self._engaged and (silence := self._silence()):
+            self._object(ReasonCode.ROBOT_FAULT, silence)
+        elif self._engaged and self._mode not in OBEYING_MODES:
+            self._object_and_let_go(f"{self._mode_name}{': ' if self._errors else ''}{self._errors}")
         return self._objection
 
     def recovery(self) -> Sequence[RecoveryStep]:
@@ -156,7 +164,7 @@ class Ros2ControlRobot:
             RecoveryStep("clear the arm's errors", self._clear_errors),
             RecoveryStep("activate the hardware", self._activate_hardware),
             RecoveryStep("activate the controller", lambda: self._switch_controller(active=True)),
-            RecoveryStep("forget the objection", self._forget),
+            RecoveryStep("wait until the arm obeys", self._await_obedience),
         )
 
     def stop(self) -> None:
@@ -250,8 +258,10 @@ class Ros2ControlRobot:
     # Recovery, on a thread of its own --------------------------------------------------------------------------------
 
     def _check_mode(self) -> None:
-        if ROBOT_MODES[self._mode] in ("user stopped", "guiding"):
-            raise VlsError(f"the arm is in the mode {ROBOT_MODES[self._mode]!r}", "Release the user stop")
+        if silence := self._silence():
+            raise VlsError(silence, BROADCASTER_CURE)
+        if self._mode_name in ("user stopped", "guiding"):
+            raise VlsError(f"the arm is in the mode {self._mode_name!r}", "Release the user stop")
 
     def _switch_controller(self, active: bool) -> None:
         request = self._types.SwitchController.Request(strictness=self._types.SwitchController.Request.STRICT)
@@ -275,8 +285,33 @@ class Ros2ControlRobot:
         if not self._wait(self._activate, lambda: self._activate.call_async(request)).ok:
             raise VlsError(f"{self._settings.hardware} did not become active", "See the controller manager's log")
 
-    def _forget(self) -> None:
+    def _await_obedience(self) -> None:
+        """Then what was objected is forgotten."""
+        give_up_s = time.monotonic() + self._settings.answer_timeout_s
+        while self._silence() or self._mode not in OBEYING_MODES:
+            if time.monotonic() > give_up_s:
+                self._require_obedience()
+            time.sleep(0.01)
         self._objection, self._engaged = None, False
+
+    def _require_obedience(self) -> None:
+        """Raises VlsError unless the arm was heard to do what its controller tells it."""
+        if silence := self._silence():
+            raise VlsError(silence, BROADCASTER_CURE)
+        if self._mode not in OBEYING_MODES:
+            cure = "Release the user stop, look at Desk, then recover_and_arm"
+            raise VlsError(f"the arm is in the mode {self._mode_name!r}", cure)
+
+    @property
+    def _mode_name(self) -> str:
+        return ROBOT_MODES[self._mode] if self._mode < len(ROBOT_MODES) else f"number {self._mode}"
+
+    def _silence(self) -> str:
+        """For how long the arm has not told its mode, when that is too long; empty otherwise."""
+        silent_s = time.monotonic() - self._told_s
+        if silent_s <= self._settings.robot_state_timeout_s:
+            return ""
+        return f"{self._settings.robot_state} is silent" + (f" for {silent_s:.1f} s" if silent_s < math.inf else "")
 
     def _wait(self, client: Any, ask: Callable[[], Any]) -> Any:
         """The answer; raises VlsError when nobody serves it or the answer does not come."""
@@ -303,7 +338,7 @@ class Ros2ControlRobot:
         self._width_m = width_m
 
     def _robot_told(self, message: Any) -> None:
-        self._mode = int(message.robot_mode)
+        self._mode, self._told_s = int(message.robot_mode), time.monotonic()
         flags = message.current_errors
         self._errors = ", ".join(name for name in flags.get_fields_and_field_types() if getattr(flags, name))
 
