@@ -18,13 +18,15 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from vls_steering.action import RecoverAndArm
+from vls_steering.core.errors import VlsError
 from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, RobotState
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import chunk_message, joint_state_message
 from vls_steering.nodes.executor import NODE
+from vls_steering.robots.backend import Objection
 from vls_steering.robots.kinematics import NOMINAL_POSTURE, ArmKinematics
-from vls_steering.safety import ReasonCode
+from vls_steering.safety import REASONS, ReasonCode
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
 
@@ -318,6 +320,39 @@ def test_recovery_without_arming_leaves_the_arm_unarmed(arm: Callable[..., Arm])
     one.advance()
     one.until(lambda: one.status.state == SafetyStatus.STATE_UNARMED)
     assert not one.heard[topics.SET_POINT.name]
+
+
+def test_what_the_arm_objects_to_has_to_go_before_somebody_arms(arm: Callable[..., Arm]) -> None:
+    """Otherwise it would be armed and stop again a period later, for the same reason."""
+    one, wrong = arm(auto_arm=True), list[Objection]()
+    one.node.body._robot.objection = lambda: wrong[0] if wrong else None
+    wrong.append(Objection(ReasonCode.GRIPPER_FAILED, "the hand is jammed"))
+    one.advance(5)
+    assert one.status.state == SafetyStatus.STATE_UNARMED  # nor does it arm itself
+    answer = one.arm()
+    assert not answer.success
+    assert "GRIPPER_FAILED: the hand is jammed" in answer.message
+    assert REASONS[ReasonCode.GRIPPER_FAILED].cure in answer.message
+    refused = recover(one)
+    assert (refused.success, "the hand is jammed" in refused.message) == (False, True)
+    wrong.clear()
+    assert one.arm().success
+
+
+def test_an_arm_that_cannot_be_engaged_yet_does_not_end_the_loop(arm: Callable[..., Arm]) -> None:
+    one, asked = arm(auto_arm=True), list[float]()
+
+    def refuse() -> None:
+        asked.append(one.now_s)
+        raise VlsError("its mode is not known", "Wait")
+
+    engage, one.node.body._robot.engage = one.node.body._robot.engage, refuse
+    one.advance(5)
+    one.until(lambda: "not armed by itself" in one.node.facts)
+    one.node.body._robot.engage = engage
+    one.advance(5)
+    one.until(lambda: one.heard[topics.SET_POINT.name])
+    assert asked
 
 
 def test_a_second_publisher_of_chunks_stops_the_arm(arm: Callable[..., Arm]) -> None:

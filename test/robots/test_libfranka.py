@@ -197,6 +197,13 @@ def test_a_hand_that_refuses_is_told_from_one_that_finds_nothing(robot: Libfrank
     objection = robot.objection()
     assert objection is not None
     assert objection.reason is ReasonCode.GRIPPER_FAILED
+    arm.hand.refuses = False
+    robot.disengage()
+    assert robot.objection() == objection  # it is no cure to try again
+    recover(robot)
+    assert robot.objection() is None
+    robot.engage()
+    assert send(robot, home)
 
 
 def test_a_stop_halts_the_fingers_at_once_until_somebody_engages_again(robot: LibfrankaRobot) -> None:

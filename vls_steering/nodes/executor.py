@@ -164,9 +164,13 @@ class ExecutorBody:
             self._tell(now_s)
 
     def _try_to_arm(self, state: RobotState, now_s: float) -> bool:
-        if self._executor.why_not_arm(state, now_s) is not None:
+        if self._executor.why_not_arm(state, now_s) is not None or self._robot.objection() is not None:
             return False
-        self._robot.engage()
+        try:
+            self._robot.engage()
+        except VlsError as refusal:
+            self._node.facts["not armed by itself"] = str(refusal)
+            return False
         return self._executor.arm(state, now_s).accepted
 
     def _heed_objection(self, now_s: float) -> None:
@@ -307,6 +311,9 @@ class ExecutorBody:
             refusal = self._executor.why_not_arm(state, now_s)
             if refusal is not None:
                 raise VlsError(f"{refusal.reason.name}: {refusal.text}")
+            objection = self._robot.objection()
+            if objection is not None:
+                raise VlsError(f"{objection.reason.name}: {objection.text}", REASONS[objection.reason].cure)
             self._robot.engage()
             self._executor.arm(state, now_s)
         return "armed"

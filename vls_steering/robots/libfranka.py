@@ -45,7 +45,7 @@ class LibfrankaSettings(Settings):
         40.0, ge=5.0, le=100.0, description="external force (N) and torque (Nm) at the hand at which the arm stops"
     )
     catch_up: float = Field(
-        1.2,
+        1.5,
         ge=1.0,
         le=2.0,
         description="how much faster than limits.velocity_fraction the arm may run after its set-points, as one does "
@@ -142,8 +142,9 @@ class LibfrankaRobot:
             hand.stop()
 
     def objection(self) -> Objection | None:
-        if self._objection is None and self._hand is not None and self._hand.failure and self._targets is not None:
-            return Objection(ReasonCode.GRIPPER_FAILED, self._hand.failure)
+        hand = self._hand
+        if self._objection is None and hand is not None and (failure := hand.failure):
+            return Objection(ReasonCode.GRIPPER_FAILED, failure)
         return self._objection
 
     def recovery(self) -> Sequence[RecoveryStep]:
