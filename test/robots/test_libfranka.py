@@ -15,7 +15,7 @@ pytest.importorskip("franka_sim")
 from vls_steering.core.errors import VlsError
 from vls_steering.core.types import GRIPPER_OPEN_M, RobotState, SetPoint
 from vls_steering.robots.kinematics import ArmKinematics
-from vls_steering.robots.libfranka import LibfrankaRobot, LibfrankaSettings
+from vls_steering.robots.libfranka import LOST_AFTER_S, MEASURE_S, LibfrankaRobot, LibfrankaSettings
 from vls_steering.safety import FR3_LIMITS, ExecutorSettings, ReasonCode
 from vls_steering.sim.protocol_arm import ProtocolArm
 from vls_steering.sim.scenes import draw_layout
@@ -179,6 +179,22 @@ def test_a_measurement_of_no_number_is_an_objection_and_the_watchdog_lives_on(ro
     recover(robot)
     robot.engage()
     assert send(robot, home)
+
+
+def test_a_control_box_that_falls_silent_is_told_before_its_joint_states_are_too_old(robot: LibfrankaRobot) -> None:
+    """franka-rs goes on giving the last state; whoever waits for an error of its own waits too long."""
+    home = np.array(state_of(robot).joint_positions)
+    robot.engage()
+    hold(robot, home, lambda: robot._targets.running, "a motion")
+    last = robot._newest()
+    robot._newest = lambda: last  # type: ignore[method-assign]
+    silent_s = time.monotonic()
+    until(lambda: robot.objection() is not None, "an objection")
+    objection = robot.objection()
+    assert objection is not None
+    assert (objection.reason, "connection is lost" in objection.text) == (ReasonCode.ROBOT_FAULT, True)
+    assert time.monotonic() - silent_s > LOST_AFTER_S
+    assert ExecutorSettings().joint_state_timeout_s > LOST_AFTER_S + 5 * MEASURE_S
 
 
 def test_a_hand_that_refuses_is_told_from_one_that_finds_nothing(robot: LibfrankaRobot, arm: ProtocolArm) -> None:

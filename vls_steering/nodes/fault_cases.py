@@ -151,7 +151,7 @@ FAULTS: tuple[Fault, ...] = (
         "control box dies and comes back",
         lambda rig: rig.kill("protocol_arm"),
         (FAULT,),
-        (ReasonCode.ROBOT_FAULT, ReasonCode.JOINT_STATES_SILENT),
+        (ReasonCode.ROBOT_FAULT,),
         2.0,
         _restart("protocol_arm"),
         in_ci=True,

@@ -8,6 +8,7 @@ to one.  franka-rs has no watchdog; the one here ends the motion when set-points
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ from vls_steering.robots.hand import Hand, HandSettings
 from vls_steering.safety.reasons import ReasonCode
 
 MEASURE_S = 0.004
-LOST_AFTER_S = 0.2
+LOST_AFTER_S = 0.15  # before the executor calls the joint states silent: the arm knows better why
 REST_RAD_S, REST_WITHIN_S = 0.02, 5.0
 
 
@@ -278,7 +279,7 @@ class LibfrankaRobot:
     # The measuring thread --------------------------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        self._robot_time_s = -1.0
+        self._robot_time_s, self._fresh_s = -1.0, math.inf
         self._failing_since_s: float | None = None
         while not self._ending.wait(MEASURE_S):
             self._look()
@@ -301,9 +302,17 @@ class LibfrankaRobot:
                 self._lost(str(error))
             return
         self._failing_since_s = None
-        if read is None or read.time == self._robot_time_s:
+        now_s = time.monotonic()
+        if read is None:
+            self._fresh_s = now_s  # somebody switches: nothing to look at is no silence
             return
-        self._robot_time_s = read.time
+        if read.time == self._robot_time_s:
+            # While a motion runs franka-rs gives the last state for as long as it waits for the next.
+            if now_s - self._fresh_s > LOST_AFTER_S:
+                text = f"the connection is lost: no state for {now_s - self._fresh_s:.2f} s"
+                self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, text)
+            return
+        self._robot_time_s, self._fresh_s = read.time, now_s
         self._state = self._measured(read)
 
     def _newest(self) -> Any:
