@@ -21,6 +21,7 @@ from vls_steering.core.arrays import FloatArray
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import MissingExtra, VlsError
 from vls_steering.core.types import GRIPPER_OPEN_M, RobotState, SetPoint
+from vls_steering.robots.arm_report import ArmReport
 from vls_steering.robots.backend import Objection, RecoveryStep, StopAhead
 from vls_steering.robots.hand import Hand, HandSettings
 from vls_steering.safety.reasons import ReasonCode
@@ -249,6 +250,20 @@ class LibfrankaRobot:
             raise VlsError("the user stop is pressed", "Make the cell safe and release it")
         if mode == "guiding":
             raise VlsError("the arm is being guided by hand", "Let go of the guiding button")
+
+    def report(self) -> ArmReport:
+        """What the arm says about itself; raises VlsError when it cannot be read."""
+        read = self._read()
+        tool = np.array(read.F_T_EE)
+        return ArmReport(
+            server_version=int(self._robot.server_version),
+            fci_version=int(self._robot.fci_version),
+            mode=str(read.robot_mode),
+            errors=tuple(read.current_errors),
+            flange=np.array(read.O_T_EE) @ np.linalg.inv(tool),
+            tool=tool,
+            tool_mass_kg=float(read.m_ee),
+        )
 
     def _clear_errors(self) -> None:
         state = self._read()
