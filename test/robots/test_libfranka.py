@@ -14,8 +14,9 @@ pytest.importorskip("franka_sim")
 
 from vls_steering.core.errors import VlsError
 from vls_steering.core.types import GRIPPER_OPEN_M, RobotState, SetPoint
+from vls_steering.robots import libfranka
 from vls_steering.robots.kinematics import ArmKinematics
-from vls_steering.robots.libfranka import LOST_AFTER_S, MEASURE_S, LibfrankaRobot, LibfrankaSettings
+from vls_steering.robots.libfranka import LOST_AFTER_S, MEASURE_S, TORQUE_NM, LibfrankaRobot, LibfrankaSettings
 from vls_steering.safety import FR3_LIMITS, ExecutorSettings, ReasonCode
 from vls_steering.sim.protocol_arm import ProtocolArm
 from vls_steering.sim.scenes import draw_layout
@@ -252,6 +253,46 @@ def hold_width(robot: LibfrankaRobot, joints: np.ndarray, width_m: float, there:
         return there(state_of(robot).gripper_width_m)
 
     until(fed, f"a hand on its way to {width_m:g} m")
+
+
+class RecordingBinding:
+    """The binding as far as a connection needs it."""
+
+    def __init__(self) -> None:
+        self.thresholds: tuple[object, ...] = ()
+
+    def Robot(self, *_: object, **__: object) -> RecordingBinding:
+        return self
+
+    def set_collision_behavior_simple(self, *thresholds: object) -> None:
+        self.thresholds = thresholds
+
+    def gripper(self) -> object:
+        return SimpleNamespace(read_once=lambda: SimpleNamespace(width=0.08, is_grasped=False), stop=lambda: True)
+
+
+def test_every_joint_and_axis_has_a_threshold_of_its_own_that_it_can_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A joint of 12 Nm never meets an external torque of 20."""
+    binding = RecordingBinding()
+    monkeypatch.setattr(libfranka, "_franka", lambda: binding)
+    one = LibfrankaRobot(LibfrankaSettings(), ArmKinematics().tcp_pose, time.monotonic, VELOCITY_FRACTION)
+    one._connect()
+    one._release_hand()
+    lower_torque, upper_torque, lower_force, upper_force = binding.thresholds
+    assert lower_torque == upper_torque == list(LibfrankaSettings().collision_torque_nm)
+    assert lower_force == upper_force == [*LibfrankaSettings().collision_force_n, *[10.0] * 3]
+    assert (np.array(upper_torque) < TORQUE_NM).all()
+
+
+@pytest.mark.parametrize("joint", range(7))
+def test_a_threshold_that_a_joint_cannot_reach_is_refused(joint: int) -> None:
+    wrong = list(LibfrankaSettings().collision_torque_nm)
+    wrong[joint] = TORQUE_NM[joint]
+    with pytest.raises(ValueError, match=f"joint {joint + 1}"):
+        LibfrankaSettings(collision_torque_nm=tuple(wrong))
+    wrong[joint] = 0.0
+    with pytest.raises(ValueError, match=f"joint {joint + 1}"):
+        LibfrankaSettings(collision_torque_nm=tuple(wrong))
 
 
 def test_a_control_box_that_does_not_answer_is_no_endless_wait() -> None:

@@ -41,7 +41,8 @@ from vls_steering.safety import (
 RISE_M, RISE_WITHIN_M = 0.05, 0.01
 CLOSED_M, OPEN_M = 0.01, 0.07  # a hand that obeys is below and above
 MOTION_S = 2.0
-THRESHOLD = 20.0  # Nm and N of contact that stop the arm: the first day's (docs/franka.md)
+# Of contact that stops the arm: the first day's (docs/franka.md).
+TORQUE_NM, FORCE_N, MOMENT_NM = (20.0, 20.0, 18.0, 18.0, 8.0, 7.0, 6.0), (20.0, 20.0, 20.0), (6.0, 6.0, 6.0)
 FIRST_STATE_S, RESTS_WITHIN_S = 3.0, 5.0
 Ask = Callable[[str], bool]
 Say = Callable[[str], None]
@@ -65,13 +66,15 @@ class Findings:
 
 def run_check(host: str, ask: Ask, say: Say) -> ExitCode:
     """SUCCESS when everything was as it should be, SAFETY_STOP when something was not or was declined."""
-    settings = LibfrankaSettings(host=host, collision_torque_nm=THRESHOLD, collision_force_n=THRESHOLD)
+    settings = LibfrankaSettings(
+        host=host, collision_torque_nm=TORQUE_NM, collision_force_n=FORCE_N, collision_moment_nm=MOMENT_NM
+    )
     findings = Findings(say)
     share = ExecutorSettings().velocity_fraction
     robot = LibfrankaRobot(settings, ArmKinematics().tcp_pose, time.monotonic, share)
     try:
         robot.start()
-        findings.add(True, f"connection to {host}; collision thresholds set ({THRESHOLD:g} Nm, {THRESHOLD:g} N)")
+        findings.add(True, f"connection to {host}; collision thresholds set ({max(FORCE_N):g} N at the hand)")
         _walk(robot, host, ask, findings)
     except VlsError as error:
         findings.add(False, str(error))

@@ -12,10 +12,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.config import Settings
@@ -31,6 +31,12 @@ LOST_AFTER_S = 0.15  # before the executor calls the joint states silent: the ar
 REST_RAD_S, REST_WITHIN_S = 0.02, 5.0
 
 
+TORQUE_NM = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # rated, of the FR3's joints
+Joints = tuple[float, float, float, float, float, float, float]
+Axis = Annotated[float, Field(ge=1.0, le=100.0)]
+Axes = tuple[Axis, Axis, Axis]
+
+
 class LibfrankaSettings(Settings):
     """Connection, compliance and collision thresholds of an arm driven through libfranka's protocol."""
 
@@ -40,11 +46,15 @@ class LibfrankaSettings(Settings):
     )
     connect_timeout_s: float = Field(5.0, ge=0.5, le=60.0, description="longest wait for the control box")
     watchdog_s: float = Field(0.25, ge=0.02, le=2.0, description="longest silence of set-points before the motion ends")
-    collision_torque_nm: float = Field(
-        40.0, ge=5.0, le=87.0, description="external torque at which the arm stops (reflex), each joint"
+    collision_torque_nm: Joints = Field(
+        (40.0, 40.0, 36.0, 36.0, 10.0, 9.0, 8.0),
+        description="external torque of each joint at which the arm stops (reflex); joints 5 to 7 bear 12 Nm",
     )
-    collision_force_n: float = Field(
-        40.0, ge=5.0, le=100.0, description="external force (N) and torque (Nm) at the hand at which the arm stops"
+    collision_force_n: Axes = Field(
+        (40.0, 40.0, 40.0), description="external force at the hand, x, y, z, at which the arm stops"
+    )
+    collision_moment_nm: Axes = Field(
+        (10.0, 10.0, 10.0), description="external torque at the hand, about x, y, z, at which the arm stops"
     )
     catch_up: float = Field(
         1.5,
@@ -61,6 +71,14 @@ class LibfrankaSettings(Settings):
         description="stop the hand over a second connection; false: a stop reaches it after the command under way",
     )
     hand: HandSettings = HandSettings()
+
+    @field_validator("collision_torque_nm")
+    @classmethod
+    def _reachable(cls, value: Joints) -> Joints:
+        for number, (threshold, rated) in enumerate(zip(value, TORQUE_NM, strict=True), start=1):
+            if not 1.0 <= threshold < rated:
+                raise ValueError(f"joint {number} takes 1 to less than {rated:g} Nm: what it cannot bear stops nothing")
+        return value
 
 
 class LibfrankaRobot:
@@ -175,7 +193,8 @@ class LibfrankaRobot:
 
         def connect() -> Any:
             robot = _franka().Robot(settings.host, realtime=settings.realtime)
-            torque, force = [settings.collision_torque_nm] * 7, [settings.collision_force_n] * 6
+            torque = list(settings.collision_torque_nm)
+            force = [*settings.collision_force_n, *settings.collision_moment_nm]
             robot.set_collision_behavior_simple(torque, torque, force, force)
             return robot
 
