@@ -63,6 +63,9 @@ def demo(
     model: Annotated[str, typer.Option(help="Model name (openai), folder or Hub name (transformers).")] = "",
     replay: Annotated[str, typer.Option(help="File of recorded answers, for --vlm replay.")] = "",
     robot: Annotated[str, typer.Option(help="Robot back end.")] = "sim",
+    pace: Annotated[
+        float | None, typer.Option(help="Share of real time that --robot libfranka runs at; 1: real time.")
+    ] = None,
     policy: PolicyPath = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/<stamp>.")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Do not open report and video at the end.")] = False,
@@ -82,6 +85,7 @@ def demo(
         "model": model,
         "replay": replay,
         "robot": robot,
+        "pace": pace,
         "policy": policy,
         "out": out,
         "headless": headless,

@@ -61,14 +61,23 @@ def _franka() -> None:
 @franka.command()
 def check(
     host: Annotated[str, typer.Option(help="Address of the control box, or 127.0.0.1 for `vls sim serve`.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Answer every question with yes: for the simulated arm.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Answer every question with yes: the simulated arm alone.")
+    ] = False,
 ) -> None:
     """Walk through connection, mode, limits, hand and a motion of 5 cm; each thing that moves is asked for first.
 
-    Exit 0 when everything was as it should be, 5 when something was not or was declined.
+    Nothing moves while something is not as it should be.  Exit 0 when everything was, 5 when something was not or was
+    declined.
 
     Example: vls franka check --host 172.16.0.2
     """
+    from vls_steering.core.errors import ConfigurationError
+    from vls_steering.robots.arm_report import is_loopback
     from vls_steering.robots.franka_check import run_check
 
+    if yes and not is_loopback(host):
+        raise ConfigurationError(
+            f"--yes answers for the simulated arm alone, and {host} is not this computer", "Leave it out"
+        )
     raise typer.Exit(int(run_check(host, (lambda _question: True) if yes else typer.confirm, typer.echo)))

@@ -64,6 +64,9 @@ def options(weights: Path, tmp_path: Path) -> DemoOptions:
         ({"vlm": "oracle"}, "there is no --vlm 'oracle'. Choose one of: offline"),
         ({"vlm": "replay"}, "Name one with --replay"),
         ({"robot": "ur5"}, "there is no --robot 'ur5'. Choose one of: sim"),
+        ({"pace": 0.5}, "--pace is for --robot libfranka"),
+        ({"robot": "libfranka", "pace": 0.0}, "no share of real time"),
+        ({"robot": "libfranka", "pace": 2.0}, "1 is real time"),
         ({"policy": Path("nowhere.safetensors")}, "there is no policy"),
         ({"out": Path("/proc/run")}, "cannot write to /proc/run"),
     ],
@@ -191,6 +194,31 @@ def test_the_nodes_get_the_options_on_top_of_the_parameter_file(options: DemoOpt
     assert (bridge["real_time_factor"], deployment.seed, deployment.vlm) == (0.5, 3, "openai")
     assert written["/**/vlm"]["ros__parameters"]["openai"]["model"] == "small"
     assert written["/**/policy"]["ros__parameters"]["policy"] == str(options.policy)
+
+
+def test_the_protocol_arm_keeps_the_pace_that_was_asked_for(options: DemoOptions, tmp_path: Path) -> None:
+    layout = draw_layout("play", 3)
+    for pace, factor in ((None, 0.2), (1.0, 1.0), (0.3, 0.3)):
+        asked = replace(options, robot="libfranka", pace=pace)
+        written = load_yaml(Path(write_parameters(asked, layout, 0.5, tmp_path).params_file))
+        assert written["/**/protocol_arm"]["ros__parameters"]["real_time_factor"] == factor
+    assert "--robot libfranka --pace 0.3" in asked.command
+
+
+@pytest.mark.slow
+def test_the_rehearsal_on_the_protocol_arm_ends_well_and_measures_the_age_of_its_pictures(tmp_path: Path) -> None:
+    """As `make demo ROBOT=libfranka` does, with the shipped policy; slowed down, because a busy host stops no arm."""
+    pytest.importorskip("franka_sim")
+    asked = DemoOptions(
+        "pick up the red cube", scene="play", seed=3, robot="libfranka", pace=0.25, out=tmp_path / "run"
+    )
+    command = [sys.executable, "-m", "vls_steering.cli", *shlex.split(asked.command)[1:], "--out", str(asked.out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == ExitCode.SUCCESS, f"{done.stdout}\n{done.stderr}"
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["success"] is True
+    assert 0.0 < report["camera_to_set_point_ms"]["p95"] < 600.0
+    assert report["real_time_factor"] == pytest.approx(0.25, abs=0.05)
 
 
 class Running:

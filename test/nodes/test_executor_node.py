@@ -23,6 +23,7 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from vls_steering.action import RecoverAndArm
+from vls_steering.core.errors import VlsError
 from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, RobotState
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
@@ -30,9 +31,9 @@ from vls_steering.nodes.base import Phase
 from vls_steering.nodes.conversions import chunk_message, joint_state_message
 from vls_steering.nodes.executor import NODE, ExecutorNodeSettings
 from vls_steering.nodes.streams import Level
-from vls_steering.robots.backend import RecoveryStep
+from vls_steering.robots.backend import Objection, RecoveryStep
 from vls_steering.robots.kinematics import NOMINAL_POSTURE, ArmKinematics
-from vls_steering.safety import ExecutorState, ReasonCode
+from vls_steering.safety import REASONS, ExecutorState, ReasonCode
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
 
@@ -47,13 +48,15 @@ class Arm(Stage):
         super().__init__(NODE, LISTENS, **{"keypoints_timeout_s": 0.0, "camera_timeout_s": 0.0, **parameters})
         self.joints = np.array(NOMINAL_POSTURE)
         self.tcp, _ = ArmKinematics().tcp_pose(self.joints)
+        self.width_m, self.holds = GRIPPER_OPEN_M, False
         self.armed = False
 
     def advance(self, periods: int = 1) -> None:
         """Measure, tell the time, wait for the answer: what the sim bridge does."""
         for _ in range(periods):
             stamp_s = self.now_s + PERIOD_S
-            state = RobotState(stamp_s, self.joints, np.zeros(7), self.tcp, np.array(DOWN_QUAT_XYZW), GRIPPER_OPEN_M)
+            state = RobotState(stamp_s, self.joints, np.zeros(7), self.tcp, np.array(DOWN_QUAT_XYZW), self.width_m)
+            self.publish(topics.GRIPPER_GRASPED, Bool(data=self.holds))
             self.publish(topics.JOINT_STATES, joint_state_message(state))
             self.set_clock(stamp_s)
             if self.armed:
@@ -70,11 +73,11 @@ class Arm(Stage):
         self.armed = answer.success
         return answer
 
-    def send_chunk(self, forward_m: float = 0.08) -> None:
+    def send_chunk(self, forward_m: float = 0.08, width_m: float = GRIPPER_OPEN_M) -> None:
         steps = np.arange(1.0, 17.0)
         path = self.tcp + np.outer(steps / 16, [forward_m, 0.0, 0.0])
         quats = np.tile(DOWN_QUAT_XYZW, (16, 1))
-        chunk = ActionChunk(self.now_s, self.now_s + 0.1 * steps, path, quats, np.full(16, GRIPPER_OPEN_M))
+        chunk = ActionChunk(self.now_s, self.now_s + 0.1 * steps, path, quats, np.full(16, width_m))
         self.publish(topics.ACTION_CHUNK, chunk_message(chunk))
 
     def move(self) -> None:
@@ -292,6 +295,44 @@ def test_only_a_simulated_arm_may_arm_itself(robot: str) -> None:
         ExecutorNodeSettings(robot=robot, auto_arm=True)
 
 
+def test_an_emergency_stop_halts_the_hand_once_and_where_it_is(arm: Callable[..., Arm]) -> None:
+    one, stops = arm(), list[float]()
+    one.node.body._robot.stop_hand = lambda: stops.append(one.now_s)
+    one.arm()
+    one.move()
+    one.send_chunk(width_m=0.0)
+    one.advance(10)
+    assert one.newest(topics.SET_POINT).gripper_width_m == 0.0
+    one.width_m = 0.055  # the fingers close
+    one.advance(2)
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=True))
+    one.advance()
+    assert one.newest(topics.SET_POINT).gripper_width_m == pytest.approx(0.055)
+    one.width_m = 0.05
+    one.until_state(SafetyStatus.STATE_FAULT, ReasonCode.EMERGENCY_STOP)
+    assert one.newest(topics.SET_POINT).gripper_width_m == pytest.approx(0.055)
+    assert len(stops) == 1
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=False))
+    one.arm()
+    one.send_chunk(width_m=GRIPPER_OPEN_M)
+    one.advance(10)
+    assert one.newest(topics.SET_POINT).gripper_width_m == GRIPPER_OPEN_M
+    assert len(stops) == 1
+
+
+def test_an_emergency_stop_lets_go_of_nothing(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.width_m, one.holds = 0.04, True
+    one.arm()
+    one.send_chunk(width_m=0.0)
+    one.advance(20)
+    one.send_chunk(width_m=GRIPPER_OPEN_M)
+    one.advance(2)
+    one.call(topics.ESTOP_SERVICE, SetBool, SetBool.Request(data=True))
+    one.until_state(SafetyStatus.STATE_FAULT, ReasonCode.EMERGENCY_STOP)
+    assert one.newest(topics.SET_POINT).gripper_width_m == 0.0
+
+
 def test_an_emergency_stop_pressed_before_the_start_counts(arm: Callable[..., Arm]) -> None:
     one = Arm()
     try:
@@ -472,6 +513,39 @@ def test_leaving_the_active_state_during_a_recovery_ends_it_and_lets_the_arm_go(
     assert body._executor.status().state is ExecutorState.UNARMED
 
 
+def test_what_the_arm_objects_to_has_to_go_before_somebody_arms(arm: Callable[..., Arm]) -> None:
+    """Otherwise it would be armed and stop again a period later, for the same reason."""
+    one, wrong = arm(auto_arm=True), list[Objection]()
+    one.node.body._robot.objection = lambda: wrong[0] if wrong else None
+    wrong.append(Objection(ReasonCode.GRIPPER_FAILED, "the hand is jammed"))
+    one.advance(5)
+    assert one.status.state == SafetyStatus.STATE_UNARMED  # nor does it arm itself
+    answer = one.arm()
+    assert not answer.success
+    assert "GRIPPER_FAILED: the hand is jammed" in answer.message
+    assert REASONS[ReasonCode.GRIPPER_FAILED].cure in answer.message
+    refused = recover(one)
+    assert (refused.success, "the hand is jammed" in refused.message) == (False, True)
+    wrong.clear()
+    assert one.arm().success
+
+
+def test_an_arm_that_cannot_be_engaged_yet_does_not_end_the_loop(arm: Callable[..., Arm]) -> None:
+    one, asked = arm(auto_arm=True), list[float]()
+
+    def refuse() -> None:
+        asked.append(one.now_s)
+        raise VlsError("its mode is not known", "Wait")
+
+    engage, one.node.body._robot.engage = one.node.body._robot.engage, refuse
+    one.advance(5)
+    one.until(lambda: "not armed by itself" in one.node.facts)
+    one.node.body._robot.engage = engage
+    one.advance(5)
+    one.until(lambda: one.heard[topics.SET_POINT.name])
+    assert asked
+
+
 def test_a_second_publisher_of_chunks_stops_the_arm(arm: Callable[..., Arm]) -> None:
     one = arm()
     one.arm()
@@ -482,6 +556,20 @@ def test_a_second_publisher_of_chunks_stops_the_arm(arm: Callable[..., Arm]) -> 
     assert not one.arm().success
     one.other.destroy_publisher(intruder)
     one.until(lambda: one.other.count_publishers(topic.name) == 1, what="one publisher")
+    assert one.arm().success
+
+
+def test_a_second_publisher_of_what_moves_the_arm_itself_stops_it(arm: Callable[..., Arm]) -> None:
+    one = arm()
+    one.node.body._robot.command_topics = ("arm_controller/joint_trajectory",)
+    one.arm()
+    one.move()
+    rivals = [one.other.create_publisher(Bool, "arm_controller/joint_trajectory", 1) for _ in range(2)]
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.SECOND_PUBLISHER)
+    assert "2 nodes publish arm_controller/joint_trajectory" in one.status.reason
+    assert not one.arm().success
+    one.other.destroy_publisher(rivals[0])
+    one.until(lambda: one.other.count_publishers("arm_controller/joint_trajectory") == 1, what="one publisher")
     assert one.arm().success
 
 

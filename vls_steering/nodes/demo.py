@@ -108,6 +108,11 @@ def _pace(prologue: Prologue, options: DemoOptions, display: Display) -> float:
     grammar = options.vlm == "offline"
     tick_s = prologue.rehearse(options.instruction) if grammar else prologue.rehearse_anything()
     pace = min(1.0, max(SLOWEST, TICK_S / (BESIDE_NODES * tick_s)))
+    if options.pace is not None:
+        display.note(
+            f"a steered tick takes {1e3 * tick_s:.0f} ms here; the arm keeps {options.pace:g} of real time", "dim"
+        )
+        return pace
     slowed = f"; the world runs at {pace:.2f} of real time, so that chunks are not late" if pace < 1 else ""
     display.note(f"a steered tick takes {1e3 * tick_s:.0f} ms here{slowed}", "yellow" if slowed else "dim")
     return pace

@@ -41,6 +41,7 @@ class DemoOptions:
     model: str = ""
     replay: str = ""
     robot: str = "sim"
+    pace: float | None = None
     policy: Path | None = None
     out: Path | None = None
     headless: bool = True
@@ -54,7 +55,7 @@ class DemoOptions:
         """The command line that asks for the same again."""
         words = ["vls", "demo", "--headless", "--scene", self.scene, "--seed", str(self.seed)]
         words += ["--vlm", self.vlm, "--robot", self.robot]
-        for name in ("base_url", "model", "replay", "policy"):
+        for name in ("base_url", "model", "replay", "pace", "policy"):
             if value := getattr(self, name):
                 words += [f"--{name.replace('_', '-')}", str(value)]
         return shlex.join([*words, "--instruction", self.instruction])
@@ -71,6 +72,15 @@ class DemoOptions:
             raise ConfigurationError(f"there is no --vlm {self.vlm!r}", f"Choose one of: {', '.join(back_ends)}")
         if self.robot not in ROBOTS:
             raise ConfigurationError(f"there is no --robot {self.robot!r}", f"Choose one of: {', '.join(ROBOTS)}")
+        if self.pace is not None and self.robot != "libfranka":
+            raise ConfigurationError(
+                f"--pace is for --robot libfranka, and the robot is {self.robot}",
+                "Its time is the policy's: leave it out",
+            )
+        if self.pace is not None and not 0.0 < self.pace <= 1.0:
+            raise ConfigurationError(
+                f"--pace {self.pace:g} is no share of real time", "Give one above 0; 1 is real time"
+            )
         if self.vlm == "replay" and not Path(self.replay).is_file():
             raise ConfigurationError(f"--vlm replay has no recording {self.replay!r}", "Name one with --replay FILE")
         if not self.policy_file.is_file():
@@ -87,13 +97,13 @@ class DemoOptions:
 def write_parameters(options: DemoOptions, layout: SceneLayout, pace: float, folder: Path) -> Deployment:
     """params.yaml of this run: the shipped parameter file with what the options say on top.
 
-    `pace` is the real-time factor of the simulated world.
+    `pace` is the real-time factor that this machine keeps up with; the protocol arm keeps the one that was asked for.
     """
     values = {"scene": options.scene, "seed": options.seed, "vlm": options.vlm, "robot": ROBOTS[options.robot]}
     shipped = parse_settings(Deployment, values, "vls demo")
     parameters = load_yaml(shipped.parameter_file)
     _set(parameters, "sim_bridge", {"layout": layout_text(layout), "real_time_factor": round(pace, 3)})
-    slowed = round(PROTOCOL_PACE * pace, 3)
+    slowed = options.pace if options.pace is not None else round(PROTOCOL_PACE * pace, 3)
     _set(parameters, "protocol_arm", {"layout": layout_text(layout), "real_time_factor": slowed})
     _set(parameters, "policy", {"policy": str(options.policy_file)})
     _set(parameters, "vlm", {"replay_file": str(Path(options.replay).resolve())} if options.replay else {})

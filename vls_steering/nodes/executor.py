@@ -49,6 +49,7 @@ from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.safety import (
     FR3_LIMITS,
+    REASONS,
     Chunk,
     Executor,
     ExecutorSettings,
@@ -56,6 +57,7 @@ from vls_steering.safety import (
     FloodGuard,
     ReasonCode,
     SafetyStatus,
+    Severity,
     Verdict,
     clearance_check,
 )
@@ -107,7 +109,7 @@ class ExecutorBody:
         clearance = ArmClearance(limits.self_clearance_m, limits.keep_out_clearance_m, limits.keep_out_boxes_m)
         self._executor = Executor(FR3_LIMITS, limits, ArmKinematics(), extra_path_checks=(clearance_check(clearance),))
         back_end = BACK_ENDS[settings.robot]
-        self._robot: RobotBackend = back_end.make(node, settings)
+        self._robot: RobotBackend = back_end.make(node, settings, limits.velocity_fraction)
         self._lock = threading.Lock()
         self._chunk: Chunk | None = None
         self._flood = FloodGuard(limits.max_chunk_hz)
@@ -132,6 +134,7 @@ class ExecutorBody:
         self._told: tuple[ExecutorState, ReasonCode] | None = None
         self._period_ms, self._misses = 0.0, 0
         self._reporter = SafetyReporter()
+        self._kept_width_m: float | None = None
         self._measured: RobotState | None = None
         self._may_arm_itself = self._settings.auto_arm
         node = self._node
@@ -205,9 +208,13 @@ class ExecutorBody:
             self._tell(now_s)
 
     def _try_to_arm(self, state: RobotState, now_s: float) -> bool:
-        if self._executor.why_not_arm(state, now_s) is not None:
+        if self._executor.why_not_arm(state, now_s) is not None or self._robot.objection() is not None:
             return False
-        self._robot.engage()
+        try:
+            self._robot.engage()
+        except VlsError as refusal:
+            self._node.facts["not armed by itself"] = str(refusal)
+            return False
         return self._executor.arm(state, now_s).accepted
 
     def _heed_objection(self, now_s: float) -> None:
@@ -217,11 +224,24 @@ class ExecutorBody:
             self._executor.stop(objection.reason, now_s, objection.text)
 
     def _send(self, now_s: float) -> None:
-        set_point = self._executor.step(now_s)
-        self._follows = self._robot.send(set_point)
+        set_point = self._with_still_hand(self._executor.step(now_s))
+        self._follows = self._robot.send(set_point, self._executor.stop_ahead)
         if self._follows:
             self._sent = set_point
             self._set_points.publish(set_point_message(set_point))
+
+    def _with_still_hand(self, set_point: SetPoint) -> SetPoint:
+        """From a fault on, until somebody arms again, the fingers stay where they are; a closed grip stays closed."""
+        if REASONS[self._executor.status().reason].severity is not Severity.FAULT:
+            self._kept_width_m = None
+            return set_point
+        if self._kept_width_m is None:
+            self._robot.stop_hand()
+            state = self._robot.state()
+            if state is None:
+                return set_point
+            self._kept_width_m = 0.0 if state.gripper_holds else state.gripper_width_m
+        return replace(set_point, gripper_width_m=self._kept_width_m)
 
     def _tell_measurement(self, state: RobotState) -> None:
         """Joint states and grasp, when nobody else publishes what this arm measures."""
@@ -323,10 +343,10 @@ class ExecutorBody:
 
     def _second_publisher(self) -> str:
         """Which command topic has more than one publisher, in words; empty when none has."""
-        for topic in (topics.ACTION_CHUNK, topics.SET_POINT):
-            count = self._node.count_publishers(topic.name)
+        for name in (topics.ACTION_CHUNK.name, topics.SET_POINT.name, *self._robot.command_topics):
+            count = self._node.count_publishers(name)
             if count > 1:
-                return f"{count} nodes publish {topic.name}"
+                return f"{count} nodes publish {name}"
         return ""
 
     def _arm(self, recovered: bool = False) -> str:
@@ -340,6 +360,9 @@ class ExecutorBody:
             refusal = self._executor.why_not_arm(state, now_s, recovered, self._follows)
             if refusal is not None:
                 raise VlsError(f"{refusal.reason.name}: {refusal.text}")
+            objection = self._robot.objection()
+            if objection is not None:
+                raise VlsError(f"{objection.reason.name}: {objection.text}", REASONS[objection.reason].cure)
             self._robot.engage()
             self._executor.arm(state, now_s, recovered, self._follows)
         return "armed"

@@ -17,7 +17,7 @@ from vls_steering.safety.chunks import Chunk, SentHistory, posed
 from vls_steering.safety.governor import Governor
 from vls_steering.safety.kinematics import Kinematics
 from vls_steering.safety.limits import ArmLimits
-from vls_steering.safety.motion import Motion
+from vls_steering.safety.motion import Motion, MotionState
 from vls_steering.safety.reasons import REASONS, ReasonCode, Severity
 from vls_steering.safety.reference import Reference
 from vls_steering.safety.retreat import Retreat
@@ -149,6 +149,12 @@ class Executor:
         state = self._motion.state
         self._history.add(now_s, state.positions)
         return SetPoint(now_s, state.positions, state.velocities, self._gripper_width_m)
+
+    def stop_ahead(self, step_s: float) -> tuple[MotionState, ...]:
+        """From the last set-point to rest along the verified stop, `step_s` apart: what an arm is to do that hears no
+        more.  One state when the set-point rests.
+        """
+        return self._motion.stop_ahead(step_s)
 
     def stop(self, reason: ReasonCode, now_s: float, text: str = "") -> None:
         """Stop within the limits from the next step on; whether it latches is a property of the reason."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -29,6 +31,7 @@ try:
     from franka_sim.control_modes import ControlMode
     from franka_sim.franka_sim_server import FrankaSimServer
     from franka_sim.gripper.physics import FrankaHandPhysics
+    from franka_sim.gripper.server import FrankaGripperServer
     from franka_sim.mujoco_franka_sim import ARM_POSITION_KD, ARM_POSITION_KP, MujocoFrankaSim
     from franka_sim.server import motion_session, state_stream
     from franka_sim.sim_common import FR3_FORCE_LIMITS
@@ -140,22 +143,57 @@ def _slow_down(pace: float) -> None:
         module.time = _SlowedTime(pace)
 
 
-class StubbornHand(FrankaHandPhysics):
-    """The world's hand, which can be told to refuse its commands as a jammed one does."""
+class WorldHand(FrankaHandPhysics):
+    """The world's hand.  It can be told to refuse its commands as a jammed one does; `stop` ends one under way."""
 
     refuses = False
+    _stops = 0
 
     def grasp(self, width: float, epsilon_inner: float, epsilon_outer: float, speed: float, force: float) -> bool:
-        self._obey()
-        return bool(super().grasp(width, epsilon_inner, epsilon_outer, speed, force))
+        with self._obeying():
+            return bool(super().grasp(width, epsilon_inner, epsilon_outer, speed, force))
 
     def move(self, width: float, speed: float) -> bool:
-        self._obey()
-        return bool(super().move(width, speed))
+        with self._obeying():
+            return bool(super().move(width, speed))
 
-    def _obey(self) -> None:
+    def stop(self) -> bool:
+        """franka-sim's own would open the hand."""
+        self._stops += 1
+        self._command_width(self._current_width())
+        return True
+
+    @contextlib.contextmanager
+    def _obeying(self) -> Iterator[None]:
         if self.refuses:
             raise ValueError("the hand is told to refuse")
+        before = self._stops
+        yield
+        if self._stops != before:
+            self.is_grasped = False
+            raise ValueError("the command was stopped")
+
+
+class SharedGripperServer(FrankaGripperServer):
+    """Serves several clients beside each other, so that one can stop what another one asked for.
+
+    franka-sim's own serves one after the other, and reads a stop when the command before it is over.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._sessions: list[FrankaGripperServer] = []
+
+    def handle_client(self, sock: socket.socket) -> None:
+        session = FrankaGripperServer(host=self.host, backend=self.backend)
+        session.running = True
+        self._sessions.append(session)
+        threading.Thread(target=session.handle_client, args=(sock,), name="hand session", daemon=True).start()
+
+    def stop(self) -> None:
+        super().stop()
+        for session in self._sessions:
+            session.stop()
 
 
 class ProtocolArm:
@@ -178,7 +216,7 @@ class ProtocolArm:
         if pace != 1.0:
             _slow_down(pace)
         self.arm = WorldArm(layout, watch)
-        self.hand = StubbornHand(self.arm, settle_timeout=HAND_SETTLES_S / pace)
+        self.hand = WorldHand(self.arm, settle_timeout=HAND_SETTLES_S / pace)
         self._failed = failed
         self._server = FrankaSimServer(
             host=host,
@@ -188,6 +226,7 @@ class ProtocolArm:
             enforce_comm_constraints=True,
             enforce_motion_limits=True,
         )
+        self._server.gripper_server = SharedGripperServer(host=host, backend=self.hand)
         self._where = f"{host}:{port}"
         self._thread = threading.Thread(target=self._run, name="protocol arm", daemon=True)
         self._ending = False
