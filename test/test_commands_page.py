@@ -6,7 +6,8 @@ import json
 import re
 from pathlib import Path
 
-from vls_steering.bench.options import TAKES
+from bench.contract import HEAD, ROWS
+
 from vls_steering.core.errors import ExitCode
 from vls_steering.rewards.report import check_text
 
@@ -22,9 +23,13 @@ def test_every_exit_code_is_there() -> None:
     assert [(int(code), name) for code, name in rows] == [(int(code), code.name) for code in ExitCode]
 
 
-def test_every_benchmark_has_its_keys() -> None:
-    heads = re.findall(r"^\| (`[^|]+) \| `[\w, ]+` \|$", section("vls bench"), re.MULTILINE)
-    assert {name.strip("`") for head in heads for name in head.split(", ")} == set(TAKES)
+def test_every_benchmark_has_the_keys_that_are_agreed() -> None:
+    rows = re.findall(r"^\| (`[^|]+) \| `([\w, ]+)` \|$", section("vls bench"), re.MULTILINE)
+    promised = {name.strip("`"): keys.split(", ") for names, keys in rows for name in names.split(", ")}
+    assert promised == {name: list(keys) for name, keys in ROWS.items()}
+    head = re.search(r"`\{(bench[^}]+)\}`", section("vls bench"))
+    assert head is not None
+    assert set(HEAD) <= set(head[1].split(", "))
 
 
 def test_the_verdict_of_check_has_the_keys_that_are_promised() -> None:

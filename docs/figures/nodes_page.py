@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_args, get_origin
+from unittest.mock import patch
 
 from pydantic.fields import FieldInfo
 from rclpy.qos import QoSProfile
@@ -31,6 +35,8 @@ CAMERA = "<camera>"
 # What a topic or service is for, where neither its message nor a comment in topics.py says so.
 ABOUT: Mapping[str, str] = {
     "/clock": "simulated time, with `robot:=sim` and `protocol`; every node with `use_sim_time` hears it",
+    "/tf": "the links of a simulated arm; those of a physical one come from its robot_state_publisher",
+    "/tf_static": "where the links' fixed frames and the cameras are",
     "joint_states": "arm and fingers as measured, 100 Hz",
     "gripper/is_grasped": "whether the gripper reports a grasped object",
     "sim/layout": "what stands where in the simulated world, JSON",
@@ -282,7 +288,8 @@ def comment_above(name: str) -> str:
 
 
 def quality_rows() -> Iterator[list[str]]:
-    said = dict(re.findall(r"^- (\w+): (.*(?:\n  .*)*)", inspect.getdoc(topics) or "", re.MULTILINE))
+    listed = re.findall(r"^- ([\w, ]+): (.*(?:\n  .*)*)", inspect.getdoc(topics) or "", re.MULTILINE)
+    said = {name: why for names, why in listed for name in names.split(", ")}
     for name, value in vars(topics).items():
         if isinstance(value, QoSProfile):
             why = " ".join(said.get(name, "").split()) or comment_above(name)
@@ -328,12 +335,34 @@ def launch_rows() -> Iterator[list[str]]:
     for name, info in Deployment.model_fields.items():
         accepted = code(filter(None, choices(info)))
         yield [f"`{name}`", shown(info.default), accepted, info.description or ""]
-    launch = ast.parse((ROOT / "launch" / "bringup.launch.py").read_text(encoding="utf-8"))
-    (viewers,) = (
-        node.value for node in launch.body if isinstance(node, ast.Assign) and last_name(node.targets[0]) == "VIEWERS"
-    )
-    for name, (default, what) in ast.literal_eval(viewers).items():
-        yield [f"`{name}`", shown(default), "", what]
+    for given in declared_by_the_launch_file():
+        if given["name"] not in Deployment.model_fields:
+            yield [f"`{given['name']}`", shown(given["default_value"]), "", given["description"]]
+
+
+class Recorded:
+    """Stands for every class of launch, which is not on the package index: it keeps what it was made with."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self.arguments, self.named = arguments, named
+
+
+def declared_by_the_launch_file() -> list[dict[str, Any]]:
+    """Name and keywords of every argument that the launch file declares."""
+    names = ("launch", "launch.actions", "launch.conditions", "launch.substitutions")
+    names += ("launch_ros", "launch_ros.actions", "launch_ros.descriptions", "launch_ros.parameter_descriptions")
+    stubs = {name: ModuleType(name) for name in names}
+    for stub in stubs.values():
+        stub.__getattr__ = lambda _name: Recorded  # type: ignore[method-assign]
+    spec = importlib.util.spec_from_file_location("bringup", ROOT / "launch" / "bringup.launch.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with patch.dict(sys.modules, stubs):
+        spec.loader.exec_module(module)
+        (entities,) = module.generate_launch_description().arguments
+    declared = [entity for entity in entities if "default_value" in entity.named]
+    return [{"name": entity.arguments[0], **entity.named} for entity in declared]
 
 
 # Parameters ----------------------------------------------------------------------------------------------------------

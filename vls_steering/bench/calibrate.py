@@ -32,7 +32,7 @@ from vls_steering.bench.spread import spread, stage
 from vls_steering.bench.statistics import paired_difference, success_rate
 from vls_steering.bench.suites import suite
 from vls_steering.core.files import check_writable
-from vls_steering.policies import load_policy
+from vls_steering.policies import open_policy
 from vls_steering.steering.presets import preset
 from vls_steering.steering.settings import SteeringSettings
 
@@ -86,7 +86,7 @@ def run_calibration(options: CalibrateOptions) -> Calibration:
     Raises ConfigurationError for an unknown policy, suite or preset or an output that cannot be written, before any
     episode.  Interrupted, it goes on with `resume`.
     """
-    policy = load_policy(options.policy)
+    policy = open_policy(options.policy)
     base = preset(options.preset)
     chosen = suite(options.suite)
     check_writable(options.out)

@@ -20,7 +20,7 @@ from vls_steering.bench.spread import spread, stage
 from vls_steering.bench.suites import PLAN_EVERY_S, suite
 from vls_steering.bench.tables import EpisodeKey, Episodes, report_rows
 from vls_steering.core.files import check_writable
-from vls_steering.policies.checkpoint import load_card
+from vls_steering.policies import open_policy
 from vls_steering.steering.presets import preset
 
 
@@ -59,7 +59,7 @@ def run_bench(options: BenchOptions) -> dict[str, Any]:
     # By seed first: an interrupted run has complete pairs of methods.
     dealt = chosen.deal(chosen.tasks, options.seeds.values)
     keys = [EpisodeKey(task.name, method, seed) for task, seed in dealt for method in methods]
-    code, sha256 = commit(), load_card(options.policy).sha256
+    code, sha256 = commit(), open_policy(options.policy).sha256
     journal = Journal(options.out.with_suffix(".episodes.jsonl"), partial(_identity, options, sha256), EpisodeKey)
     if not options.resume:
         journal.clear()

@@ -31,7 +31,7 @@ from vls_steering.nodes.demo_task import run_tasks
 from vls_steering.nodes.picture_age import Pictures, camera_to_set_point_ms
 from vls_steering.nodes.policy import PolicyNodeSettings
 from vls_steering.nodes.topic_log import Entry
-from vls_steering.policies import load_policy
+from vls_steering.policies import open_policy
 
 REAL_TIME = 1.0
 # One task lasts seconds; these can follow one another for as long as it takes, whether they succeed or not.
@@ -67,7 +67,7 @@ def run_graph_latency(options: GraphLatencyOptions) -> ExitCode:
     demo = DemoOptions(INSTRUCTION, SCENE, options.seed, policy=options.policy)
     demo.check()
     folder = demo.open_folder()
-    policy = load_policy(demo.policy_file)
+    policy = open_policy(demo.policy_file)
     prologue = Prologue(policy, SCENE, options.seed, goal_of(INSTRUCTION))
     try:
         layout = prologue.draw()
