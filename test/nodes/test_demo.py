@@ -112,7 +112,7 @@ def test_an_interruption_before_the_nodes_start_is_reported(
 def test_what_nobody_foresaw_is_one_line_with_its_traceback_in_the_folder(
     options: DemoOptions, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(demo, "load_policy", break_down)
+    monkeypatch.setattr(demo, "open_policy", break_down)
     assert run_demo(options) is ExitCode.INTERNAL_ERROR
     log = options.out / "error.log"
     cure = f"This is unforeseen: please report it with {log}."
@@ -135,7 +135,7 @@ def test_a_missing_library_is_told_with_the_command_that_installs_it(
     def lack(*_: object) -> None:
         raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
-    monkeypatch.setattr(demo, "load_policy", lack)
+    monkeypatch.setattr(demo, "open_policy", lack)
     assert run_demo(options) is ExitCode.BAD_ARGUMENTS
     assert cure in capsys.readouterr().err
     assert not (options.out / "error.log").exists()
@@ -159,7 +159,7 @@ def test_an_earlier_report_in_the_same_folder_is_not_taken_for_this_run(
 ) -> None:
     options.out.mkdir()
     (options.out / "report.json").write_text(json.dumps(EARLIER))
-    monkeypatch.setattr(demo, "load_policy", interrupt)
+    monkeypatch.setattr(demo, "open_policy", interrupt)
     run_demo(options)
     assert read_report(options)["share_steered"] == 0.0
 
