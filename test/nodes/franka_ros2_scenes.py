@@ -359,7 +359,7 @@ def fingers_of_no_number_are_an_objection_and_the_stop_is_streamed(s: Scene) -> 
 def joints_of_no_number_are_no_state(s: Scene) -> None:
     s.robot.engage()
     s.arm.wants = {"joints of no number"}
-    s.until(lambda: (s.robot.state(), "joint states" in s.node.facts)[1], "a fact", keep_sending=True)
+    s.until(lambda: (s.robot.state(), s.node.complaints.get("joint states"))[1], "a fact", keep_sending=True)
     assert np.isfinite(s.robot.state().joint_velocities).all()  # type: ignore[union-attr]
     assert s.send()
 

@@ -78,7 +78,7 @@ def make_fixed_tick(
     scene = Scene.from_observation(seen, dtype=encoding.dtype, device=encoding.device)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn((settings.count, space.horizon, space.size), generator=generator).to(encoding)
-    objective = Objective(program.stages[0], scene, space, anchor, times_s, settings.reward_s)
+    objective = Objective(program.stages[0], scene, space, anchor, times_s)
     return FixedTick(
         policy=moved,
         settings=settings,

@@ -96,7 +96,6 @@ class Objective:
     action_space: ActionSpace
     anchor: Tensor  # (3,) m
     times_s: Tensor  # (H,) s from now
-    reward_s: float = 0.0  # part of a chunk that the reward looks at; 0 = all of it
 
     def rollout(self, clean: Tensor) -> Rollout:
         """The paths that normalised chunks (K, H, A) stand for; differentiable."""
@@ -105,8 +104,7 @@ class Objective:
 
     def score(self, clean: Tensor) -> Tensor:
         """Smooth reward (K,), higher is better, differentiable; NaN where the stage fails on a chunk."""
-        judged = self._beginning(clean, self.reward_s) if self.reward_s > 0.0 else self.rollout(clean)
-        return isolated(lambda rollout: self.judge.score(rollout, self.scene), judged)
+        return isolated(lambda rollout: self.judge.score(rollout, self.scene), self.rollout(clean))
 
     def least_robustness(self, clean: Tensor) -> Tensor:
         """Exact robustness (K,) of the worst condition, in units of score; NaN where the stage fails on a chunk."""
@@ -114,15 +112,11 @@ class Objective:
 
     def safety(self, clean: Tensor, gate_s: float) -> Tensor:
         """Exact robustness (K,) m of the first `gate_s` seconds; NaN where the stage fails on a chunk."""
-        gated = self._beginning(clean, gate_s)
+        steps = max(int((self.times_s <= gate_s + 1e-6).sum()), 1)
+        whole = self.rollout(clean)
+        gated = Rollout(whole.tcp[:, :steps], whole.gripper_width[:, :steps], self.times_s[:steps])
         return isolated(lambda rollout: self.judge.safety(rollout, self.scene), gated)
 
     def safety_now(self) -> float:
         """Exact robustness of standing still, m."""
         return self.judge.safety_now(self.scene)
-
-    def _beginning(self, clean: Tensor, seconds: float) -> Rollout:
-        """The first `seconds` of what chunks stand for, one step at least."""
-        steps = max(int((self.times_s <= seconds + 1e-6).sum()), 1)
-        whole = self.rollout(clean)
-        return Rollout(whole.tcp[:, :steps], whole.gripper_width[:, :steps], self.times_s[:steps])

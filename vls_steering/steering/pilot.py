@@ -198,7 +198,7 @@ class Pilot:
         space = self._policy.action_space
         times_s = space.step_s * torch.arange(1, space.horizon + 1, dtype=anchor.dtype, device=anchor.device)
         scene = Scene.from_observation(observation, dtype=anchor.dtype, device=anchor.device)
-        return Objective(self._stages.judge, scene, space, anchor, times_s, self._settings.reward_s)
+        return Objective(self._stages.judge, scene, space, anchor, times_s)
 
     def _result(
         self,

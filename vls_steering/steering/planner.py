@@ -110,8 +110,7 @@ class Planner:
     def _apart(self, inner: Estimator, anchor: Tensor) -> Estimator:
         guide, diversity = self._settings.guide, self._settings.diversity
         if diversity.kernel == "inverse_distance":
-            limit, path_s = guide.estimate_limit, diversity.path_s
-            return InverseDistance(self._action_space, diversity.strength, limit, path_s, anchor)
+            return InverseDistance(self._action_space, diversity.strength, guide.estimate_limit, anchor)
         bounds = Bounds(guide.clip_sigma, guide.trust_m, self._action_space.scale(anchor))
         return Apart(inner, diversity.strength, bounds)
 

@@ -76,9 +76,8 @@ PRESETS = MappingProxyType(
         # VLS as its released code behaves: `released.py` says what that is.  The number of visits is ignored there.
         "vls_released": _published(
             cold_steps=100,
-            reward_s=0.7,
             guide=GuideSettings(mode="noisy", start=0.29, stop_late=0.0, gripper=False, estimate_limit=3.0),
-            diversity=DiversitySettings(kernel="inverse_distance", strength=20.0, until=0.29, path_s=0.8),
+            diversity=DiversitySettings(kernel="inverse_distance", strength=20.0, until=0.29),
             resample=ResampleSettings(
                 potential="max",
                 tilt="fixed",
@@ -88,7 +87,6 @@ PRESETS = MappingProxyType(
                 scheme="multinomial",
                 elites=0,
                 carry=0.0,
-                correction="memory",
                 judged="noisy",
                 jitter=0.0,
             ),

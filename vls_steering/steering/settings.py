@@ -54,7 +54,8 @@ class GuideSettings(Settings):
     trust_m: float = Field(0.4, ge=0.0, le=1.0, description="largest shift of one step against the unguided one, m")
     stop_late: float = Field(0.34, ge=0.0, le=1.0, description="last share of the steps left unguided: on the manifold")
     damping: Literal["curvature", "none"] = Field(
-        "curvature", description="shorten the shift by the reward's curvature along it, so that it cannot overshoot"
+        "curvature",
+        description="shorten the shift by the reward's curvature along it; exact with the network's Jacobian",
     )
     mode_std: float = Field(
         0.2, ge=0.0, le=5.0, description="standard deviation of the policy's chunks within a mode, normalised units"
@@ -78,9 +79,6 @@ class DiversitySettings(Settings):
     )
     strength: float = Field(1.0, ge=0.0, le=1000.0, description="weight of the repulsion")
     until: float = Field(0.3, ge=0.0, le=1.0, description="first share of the steps, in which it acts")
-    path_s: float = Field(
-        0.0, ge=0.0, le=60.0, description="part of the paths that inverse_distance keeps apart, s; 0 = all of them"
-    )
 
 
 class ResampleSettings(Settings):
@@ -103,11 +101,6 @@ class ResampleSettings(Settings):
     elites: int = Field(1, ge=0, le=64, description="best particles that survive whatever is drawn")
     carry: float = Field(
         1.0, ge=0.0, le=1.0, description="share of the log weights kept when not resampling; VLS's code keeps none"
-    )
-    correction: Literal["reward", "memory"] = Field(
-        "reward",
-        description="what the last look of max and sum weighs: the last reward, so that the law is exp(b r); VLS's "
-        "code: what is kept of all rewards",
     )
     judged: Literal["clean", "noisy"] = Field(
         "clean", description="what the reward looks at; VLS's code: the noisy chunk"
@@ -206,9 +199,6 @@ class SteeringSettings(Settings):
     eta: float = Field(0.0, ge=0.0, le=1.0, description="stochasticity of the denoising step: 0 DDIM, 1 ancestral")
     deadline_ms: float = Field(
         0.0, ge=0.0, le=60000.0, description="time of a tick, ms, after which the best chunk so far goes out; 0 = none"
-    )
-    reward_s: float = Field(
-        0.0, ge=0.0, le=60.0, description="part of a chunk that the reward looks at, s; 0 = all of it"
     )
     start: StartSettings = StartSettings()
     guide: GuideSettings = GuideSettings()
