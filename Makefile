@@ -17,7 +17,8 @@ OUT ?= runs/bench-$(BENCH).json
 # What the environment is made from: when one of these changes, the next `make` brings the environment up to date.
 # The Python modules are not among them, because they are used where they are.
 SOURCES := constraints.txt pyproject.toml setup.py package.xml CMakeLists.txt requirements/ros-build.txt \
-	requirements/assets.txt cmake/interface_targets.cmake tools/setup.sh $(wildcard msg/*.msg action/*.action)
+	requirements/assets.txt cmake/interface_targets.cmake tools/setup.sh tools/build_tf2_msgs.sh \
+	$(wildcard msg/*.msg action/*.action requirements/tf2_msgs/*)
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,9 +35,10 @@ demo: setup ## one instruction in a scene outside training, on the simulated arm
 test: setup ## every test, real ROS 2 nodes included
 	@$(BIN)/python -m pytest $(ARGS)
 
-lint: setup ## ruff, and mypy (strict in the pure rooms)
+lint: setup ## ruff, mypy (strict in the pure rooms), and hadolint for the Dockerfile
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(BIN)/hadolint docker/Dockerfile
 
 bench: setup ## success rates: make bench BENCH=quick OUT=file.json ARGS="--episodes 20 --seed 1000"
 	@mkdir -p $(dir $(OUT))

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -15,6 +16,9 @@ import pytest
 import yaml
 
 import vls_steering
+from vls_steering import cli
+from vls_steering.core.errors import ExitCode
+from vls_steering.core.extras import EXTRA_OF, explained
 
 ROOT = Path(__file__).resolve().parents[1]
 tomllib = pytest.importorskip("tomllib")  # Python 3.11
@@ -35,6 +39,13 @@ def normalised(name: str) -> str:
 
 def requirement_name(requirement: str) -> str:
     return normalised(re.split(r"[\[<>=!~; ]", requirement)[0])
+
+
+def tracked() -> list[str]:
+    """Files of the repository; skips the test where there is none, as in the image."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    return subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def test_one_version_everywhere() -> None:
@@ -86,16 +97,41 @@ def test_every_node_has_an_executable_that_calls_its_main() -> None:
 
 
 def test_generated_code_is_not_in_the_repository() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
-    if listed.returncode != 0:
-        pytest.skip("not a git checkout")
     generated = re.compile(r"vls_steering/(msg|srv|action)/|\.so$|\.pyc$|^(build|install|log)/|egg-info")
-    assert [name for name in listed.stdout.splitlines() if generated.search(name)] == []
+    assert [name for name in tracked() if generated.search(name)] == []
 
 
 def test_the_console_script_is_vls() -> None:
     assert PROJECT["scripts"] == {"vls": "vls_steering.cli:main"}
     assert importlib.metadata.version("vls_steering") == PROJECT["version"]
+
+
+# Importable name -> distribution, where they differ by more than a dash.
+DISTRIBUTIONS = {"franka": "franka-rs"}
+
+
+@pytest.mark.parametrize("module", EXTRA_OF)
+def test_a_missing_module_is_told_with_an_extra_that_brings_it(module: str) -> None:
+    wanted = DISTRIBUTIONS.get(module, module).replace("_", "-")
+    brought = [re.split(r"[\[>=<]", entry)[0] for entry in PROJECT["optional-dependencies"][EXTRA_OF[module]]]
+    assert wanted in brought
+    assert f"vls_steering[{EXTRA_OF[module]}]" in str(explained(ModuleNotFoundError(name=f"{module}.inner")))
+
+
+def test_a_module_of_our_own_that_is_missing_is_a_defect_and_keeps_its_traceback() -> None:
+    assert explained(ModuleNotFoundError(name="vls_steering.nodes.demmo")) is None
+
+
+@pytest.mark.parametrize("wheel", ["franka-sim", "franky-sim"])
+def test_the_wheels_that_no_extra_brings_are_advised_in_the_version_that_setup_installs(wheel: str) -> None:
+    pinned = re.search(rf"^{wheel}==(\S+)$", (ROOT / "requirements" / "assets.txt").read_text(), re.M)
+    assert pinned is not None
+    sources = "".join(path.read_text() for path in (ROOT / "vls_steering").rglob("*.py"))
+    assert set(re.findall(rf"--no-deps {wheel}==([\w.]+)", sources)) == {pinned[1]}
+
+
+def test_the_command_line_names_every_exit_code() -> None:
+    assert [int(code) for code in re.findall(r"\b(\d+) \w", cli.app.info.epilog)] == list(ExitCode)
 
 
 def test_configuration_files_are_well_formed() -> None:
@@ -114,6 +150,22 @@ def test_the_large_message_profile_has_room_for_pictures() -> None:
 @pytest.mark.parametrize("path", ["docker/Dockerfile", "docker/compose.yaml"])
 def test_what_was_not_built_says_so_in_its_first_line(path: str) -> None:
     assert "Not built here" in (ROOT / path).read_text().splitlines()[0]
+
+
+def test_the_image_holds_all_that_its_tests_read() -> None:
+    dockerfile = (ROOT / "docker" / "Dockerfile").read_text()
+    copies = re.findall(r"^COPY --chown=\S+ (.*) \S+$", dockerfile, re.MULTILINE)
+    copied = {source for line in copies for source in line.split()}
+    for_git_and_ci = {".ci", ".dockerignore", ".gitignore", ".pre-commit-config.yaml", "runs"}
+    assert {name.partition("/")[0] for name in tracked()} - copied == for_git_and_ci
+
+
+def test_the_folder_that_the_container_writes_to_is_there_before_docker_makes_it() -> None:
+    mounts = yaml.safe_load((ROOT / "docker" / "compose.yaml").read_text())["services"]["demo"]["volumes"]
+    folder, _, inside = mounts[0].partition(":")
+    assert (ROOT / "docker" / folder).resolve() == ROOT / "runs"
+    assert (ROOT / "runs" / ".gitignore").is_file() or not (ROOT / ".git").exists()
+    assert inside.removeprefix("/home/vls/vls_steering/") == "runs"
 
 
 def test_make_alone_lists_the_targets() -> None:

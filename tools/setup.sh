@@ -90,6 +90,7 @@ check_system
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 stage "torch" install_torch
 stage "ROS 2" install_ros
+stage "tf" tools/build_tf2_msgs.sh "$venv"
 stage "packages and messages" install_package
 stage "robot model" "$venv/bin/pip" install --no-deps -r requirements/assets.txt
 stage "check" check_result

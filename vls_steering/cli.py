@@ -9,15 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from vls_steering import __version__, cli_record
+from vls_steering.cli_graph import arm, estop, hold, run, tell
 from vls_steering.cli_robot import franka, sim
 from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.extras import explained
+from vls_steering.sim.scene_names import CAMERA_SCENES, SCENE_NAMES
 
 app = typer.Typer(
     name="vls",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    epilog="Exit codes: 0 success, 2 bad arguments, 3 refused, 4 task failed, 5 safety stop.",
+    epilog="Exit codes: 0 success, 1 something else failed, 2 bad arguments, 3 refused, 4 task failed, 5 safety stop, "
+    "130 interrupted.",
 )
 
 DEMO_INSTRUCTION = "pick up the green cylinder but stay clear of the purple box"
@@ -50,7 +54,7 @@ def root(
 @app.command()
 def demo(
     instruction: Annotated[str, typer.Option(help="What the arm should do, in plain words.")] = DEMO_INSTRUCTION,
-    scene: Annotated[str, typer.Option(help="Scene to draw: play or obstacle.")] = "obstacle",
+    scene: Annotated[str, typer.Option(help=f"Scene to draw: {', '.join(CAMERA_SCENES)}.")] = "obstacle",
     seed: Seed = 7,
     vlm: Annotated[
         str, typer.Option(help="Who writes the program: offline, replay, openai, transformers.")
@@ -59,6 +63,9 @@ def demo(
     model: Annotated[str, typer.Option(help="Model name (openai), folder or Hub name (transformers).")] = "",
     replay: Annotated[str, typer.Option(help="File of recorded answers, for --vlm replay.")] = "",
     robot: Annotated[str, typer.Option(help="Robot back end.")] = "sim",
+    pace: Annotated[
+        float | None, typer.Option(help="Share of real time that --robot libfranka runs at; 1: real time.")
+    ] = None,
     policy: PolicyPath = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: runs/<stamp>.")] = None,
     headless: Annotated[bool, typer.Option("--headless", help="Do not open report and video at the end.")] = False,
@@ -78,6 +85,7 @@ def demo(
         "model": model,
         "replay": replay,
         "robot": robot,
+        "pace": pace,
         "policy": policy,
         "out": out,
         "headless": headless,
@@ -85,30 +93,8 @@ def demo(
     raise typer.Exit(int(run_demo(DemoOptions(**options))))
 
 
-@app.command()
-def run(
-    scene: Annotated[str, typer.Option(help="Scene of the simulation; default: the parameter file's.")] = "",
-    seed: Annotated[int, typer.Option(help="Seed; -1: the parameter file's.")] = -1,
-    vlm: Annotated[str, typer.Option(help="Back end that writes reward programs.")] = "",
-    robot: Annotated[str, typer.Option(help="Robot back end.")] = "sim",
-    namespace: Annotated[str, typer.Option(help="Namespace of every node.")] = "",
-    params_file: Annotated[str, typer.Option(help="Parameter file; default: config/vls.yaml.")] = "",
-    out: Annotated[Path, typer.Option(help="Folder for logs.")] = Path("runs/node_set"),
-) -> None:
-    """Start every node without ros2 launch; Ctrl-C stops the arm, then the nodes in reverse order."""
-    from vls_steering.core.config import parse_settings
-    from vls_steering.nodes.node_set import Deployment
-    from vls_steering.nodes.supervisor import run_node_set
-
-    values = {
-        "scene": scene,
-        "seed": seed,
-        "vlm": vlm,
-        "robot": robot,
-        "namespace": namespace,
-        "params_file": params_file,
-    }
-    raise typer.Exit(run_node_set(parse_settings(Deployment, values, "vls run"), out))
+for command in (run, tell, arm, hold, estop):
+    app.command()(command)
 
 
 @app.command()
@@ -142,6 +128,10 @@ def bench(
     time_scale: Annotated[
         float, typer.Option(min=0.001, max=100.0, help="Running clock: simulated over measured time of a tick.")
     ] = 1.0,
+    plan_every: Annotated[
+        float | None,
+        typer.Option(min=0.02, max=2.0, help="s from one plan to the next, of every method; default: its own."),
+    ] = None,
     policy: PolicyPath = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Latencies only: few observations and sweep points, under a minute.")
@@ -161,6 +151,9 @@ def bench(
     the same observations, and sweeps particles, steps, horizon, network and program.  graph-latency reads the same from
     the running node graph over a minute of simulated work.  Both want a machine with nothing else to do.
 
+    Methods plan as often as they were published for: VLS every 0.8 s, the others every 0.1 s.  --plan-every has all of
+    them plan equally often, so that a difference is of the samplers alone.
+
     Example: vls bench shift --episodes 100 --clock running --out runs/shift.json
 
     faults injects one fault after the other around the protocol arm; control measures period, age and lag of what is
@@ -173,9 +166,13 @@ def bench(
     Example: vls bench latency --quick --out runs/latency.json
     """
     from vls_steering.bench.options import check_options
+    from vls_steering.bench.provenance import commit
+    from vls_steering.core.files import check_writable
     from vls_steering.policies.shipped import SHIPPED_POLICY
 
     check_options(name, _given(context))
+    check_writable(out)  # whatever is measured: before, not after
+    commit()  # asked before hours of running: the checkout may move on meanwhile
     if name == "latency":
         from vls_steering.bench.latency import LatencyOptions, latency_command
 
@@ -219,6 +216,7 @@ def bench(
         resume=resume,
         privileged=privileged,
         policy=policy,
+        plan_every=plan_every,
     )
     bench_command(request)
 
@@ -234,18 +232,19 @@ def _given(context: typer.Context) -> dict[str, Any]:
 def calibrate(
     out: Out,
     policy: PolicyPath = None,
-    suite: Annotated[str, typer.Option(help="Benchmark whose tasks are run: quick, play or shift.")] = "quick",
+    suite: Annotated[str, typer.Option(help="Benchmark whose tasks are run: shift, play or quick.")] = "shift",
     preset: Annotated[str, typer.Option(help="Steering method to calibrate.")] = "ours",
-    episodes: Annotated[int, typer.Option(min=1, help="Development seeds of each setting, as in vls bench.")] = 20,
+    episodes: Annotated[int, typer.Option(min=1, help="Development seeds of each setting, as in vls bench.")] = 100,
     jobs: Jobs = 2,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
     """Measure success against the number of candidates K and the selection temperature; write the settings to use.
 
     More candidates are not always better: the more there are, the likelier one fools the reward (V-GPS: .77, .81, .84
-    and .63 at K 10, 30, 50 and 100).  So K is a measured cap: the smallest K whose success lies within the 95 %
-    interval of the best one.  Tasks that every setting solves say nothing: choose harder ones or more seeds.  Keypoints
-    are the simulator's, the clock is paused; the file says so.
+    and .63 at K 10, 30, 50 and 100).  So K is a measured cap: the smallest K that is not significantly below the best
+    one on the same episodes (McNemar, p below .05).  With few episodes nothing is significant and the smallest K wins;
+    tasks that every setting solves say nothing either.  Keypoints are the simulator's, the clock is paused; the file
+    says so.
 
     Example: vls calibrate --policy my_policy.safetensors --out my_policy.calibration.yaml
     """
@@ -293,7 +292,7 @@ def export(
 @app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="Reward program (.json, .yaml), or guidance functions (.py, .txt).")],
-    scene: Annotated[str, typer.Option(help="Check it in this scene too: play or obstacle.")] = "",
+    scene: Annotated[str, typer.Option(help=f"Check it in this scene too: {', '.join(SCENE_NAMES)}.")] = "",
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as JSON.")] = False,
 ) -> None:
@@ -313,7 +312,7 @@ def check(
 @app.command()
 def explain(
     file: Annotated[Path, typer.Argument(help="Reward program (.json, .yaml), or guidance functions (.py, .txt).")],
-    scene: Annotated[str, typer.Option(help="Scene to draw it in: play or obstacle.")] = "play",
+    scene: Annotated[str, typer.Option(help=f"Scene to draw it in: {', '.join(SCENE_NAMES)}.")] = "play",
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Picture to write; default: beside the file.")] = None,
 ) -> None:
@@ -362,6 +361,12 @@ def main() -> None:
     except VlsError as error:
         typer.echo(f"vls: {error}", err=True)
         sys.exit(int(error.exit_code))
+    except ModuleNotFoundError as error:
+        missing = explained(error)
+        if missing is None:
+            raise
+        typer.echo(f"vls: {missing}", err=True)
+        sys.exit(int(missing.exit_code))
     except KeyboardInterrupt:
         typer.echo("vls: interrupted", err=True)
         sys.exit(int(ExitCode.INTERRUPTED))

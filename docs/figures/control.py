@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from vls_steering.bench.faults import FaultRow, fault_table
+from vls_steering.bench.provenance import of_commit
 
 mpl.use("Agg")
 
@@ -34,7 +35,12 @@ observation that it was planned from to the set-point that follows it. The lag i
 arm follows. An abort is a stop by the arm itself.
 """
 FAULTS_TEXT = """Each fault is brought about while the arm moves. It must end in the stated state with the true reason
-within its bound, and the arm must track again after the cure.
+within its bound, and the arm must track again after the cure. "s" and "bound" are of the arm's time; "pace" says how
+much of it passes in a second of the wall's, and "wall s" is the same on the wall's clock: the rows of the camera and
+the perception run slowed, so that a busy host's late pictures stop no arm, and do not tell how soon this host would
+notice at full pace. "At rest" is the fastest joint after the stop as the simulated world itself measures it (empty: the
+arm went on, or is gone). The oracle of the hostile streams below judges every set-point from before the fault to after
+the cure, in unbroken stretches.
 """
 HOSTILE_TEXT = """Random streams of chunks, most of them wrong in some way, through the executor with a linear arm
 behind it. The oracle looks at every set-point: position, velocity, acceleration, jerk, hand, elbow and workspace.
@@ -103,9 +109,7 @@ def hostile(report: dict[str, Any]) -> list[str]:
 
 def heading(title: str, run: str, report: dict[str, Any]) -> str:
     machine = report["machine"]
-    return (
-        f"## {title}\n\n    {run}\n\n{machine['processor']}, {machine['cores']} cores, version {report['version']}.\n"
-    )
+    return f"## {title}\n\n    {run}\n\n{machine['processor']}, {machine['cores']} cores; {of_commit(report)}.\n"
 
 
 def draw(report: dict[str, Any], target: Path) -> None:

@@ -11,6 +11,8 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from vls_steering.bench.provenance import of_commit
+
 mpl.use("Agg")
 
 DOCS = Path(__file__).resolve().parent.parent
@@ -81,17 +83,18 @@ def heading(command: str, report: dict[str, Any], path: Path) -> str:
     return (
         f"## {command}\n\n    {command} {' '.join(options)} --out {path.relative_to(DOCS.parent)}\n\n"
         f"{machine['processor']}, {machine['cores']} cores, {machine.get('threads', config.get('threads'))} thread for "
-        f"the network, accelerator {machine['accelerator']}, torch {machine['torch']}{load}.\n{incomplete}"
+        f"the network, accelerator {machine['accelerator']}, torch {machine['torch']}{load}; "
+        f"{of_commit(report)}.\n{incomplete}"
     )
 
 
 def methods_table(report: dict[str, Any]) -> str:
-    rows = report["methods"]
+    rows = report["rows"]
     parts = [name for name in (*ORDER, "tick") if name in rows[0]["parts_ms"]]
     body = [[part, *(figures(row["parts_ms"][part]) for row in rows)] for part in parts]
     around = [[name, *[figures(found)] * len(rows)] for name, found in report["around_ms"].items()]
     whole = ["picture to chunk", figures(report["picture_to_chunk_ms"]), *[""] * (len(rows) - 1)]
-    names = ["part", *(f"{row['method']} (K {row['particles']}, {row['nfe']:g} evaluations)" for row in rows)]
+    names = ["part", *(f"{row['method']} (K {row['k']}, {row['nfe']:g} evaluations)" for row in rows)]
     share = ["share of the floor", *(f"{row['share_of_floor']:.0%}" for row in rows)]
     return markdown(names, [*body, *around, whole, share])
 
@@ -125,7 +128,7 @@ def sweep_table(report: dict[str, Any]) -> str:
 
 def device_table(report: dict[str, Any]) -> str:
     body = [
-        [row["strategy"], str(row["particles"]), figures(row["tick_ms"]) if "tick_ms" in row else row["failure"]]
+        [row["strategy"], str(row["k"]), figures(row["tick_ms"]) if "tick_ms" in row else row["failure"]]
         for row in report["device"]
     ]
     return markdown(["strategy", "K", "tick p50 / p95 / p99 ms"], body)
@@ -141,18 +144,14 @@ def graph_text(graph: dict[str, Any]) -> str:
         control += f" The picture that a set-point acts on is {figures(acted_on)} ms old, by the world's clock."
     return (
         f"{graph['ticks']} steered ticks inside the running node graph at {graph['real_time_factor']:g} of real time, "
-        f"K {', '.join(map(str, graph['particles']))}, {graph['warm_share']:.0%} of them warm; "
+        f"K {', '.join(map(str, graph['k']))}, {graph['warm_share']:.0%} of them warm; "
         f"{graph['deadline_misses']} took longer than the period of {graph['tick_period_ms']:g} ms. The newest "
         f"picture behind the keypoints is {age} ms old when a chunk goes out.{control}\n"
     )
 
 
 def graph_table(graph: dict[str, Any]) -> str:
-    body = [
-        [kind, part, str(found["n"]), figures(found)]
-        for kind, parts in graph["parts_ms"].items()
-        for part, found in parts.items()
-    ]
+    body = [[row["ticks"], row["part"], str(row["n"]), figures(row)] for row in graph["rows"]]
     return markdown(["ticks", "part", "n", "p50 / p95 / p99 ms"], body)
 
 
@@ -186,7 +185,7 @@ def draw(report: dict[str, Any], target: Path) -> None:
 
 def draw_parts(axes: Axes, report: dict[str, Any]) -> None:
     """Medians of ours, warm and from noise, one after the other as they happen."""
-    rows = report["methods"][:2]
+    rows = report["rows"][:2]
     start = [0.0] * len(rows)
     for index, part in enumerate(ORDER):
         lengths = [(report["around_ms"].get(part) or row["parts_ms"].get(part, {"p50": 0.0}))["p50"] for row in rows]
@@ -203,9 +202,9 @@ def draw_parts(axes: Axes, report: dict[str, Any]) -> None:
 
 def draw_methods(axes: Axes, report: dict[str, Any]) -> None:
     """Whole ticks of all methods, logarithmic."""
-    rows = report["methods"]
+    rows = report["rows"]
     ticks = [row["parts_ms"]["tick"] for row in rows]
-    names = [f"{row['method']}\nK {row['particles']}, {row['nfe']:g} evals" for row in rows]
+    names = [f"{row['method']}\nK {row['k']}, {row['nfe']:g} evals" for row in rows]
     middle = [tick["p50"] for tick in ticks]
     tail = [[0.0] * len(ticks), [tick["p95"] - tick["p50"] for tick in ticks]]
     bars = axes.barh(names, middle, xerr=tail, color=COLOURS["p50"], ecolor=COLOURS["p95"], capsize=3)

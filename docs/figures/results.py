@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vls_steering.bench.provenance import of_commit
 from vls_steering.bench.show import by_group, fraction, title
 from vls_steering.bench.suites import SHIFTS
 from vls_steering.sim.scenes import SCENES
@@ -15,6 +16,8 @@ from vls_steering.sim.scenes import SCENES
 DOCS = Path(__file__).resolve().parent.parent
 # What belongs on this page; other benchmarks have pages of their own.
 HERE = ("play", "shift", "quick", "undirected", "grasp", "perception")
+# What two reports that differ in the clock alone have in common.
+SAME = ("seeds", "seed", "episodes", "perception", "plan_every_given_s")
 INTRODUCTION = """# Results
 
 Made by `make docs` from the JSON files in `docs/results/`, each written by the command above its table. Failures,
@@ -69,7 +72,7 @@ def section(path: Path, report: Report) -> str:
         f"    {command(path, report)}",
         "",
         (f"{machine['processor']}, {machine['cores']} cores, accelerator {machine['accelerator']}, "
-        f"torch {machine['torch']}."),
+        f"torch {machine['torch']}; {of_commit(report)}."),
         "",
     ]  # fmt: skip
     if "totals" in report:
@@ -91,7 +94,8 @@ def rates(config: Report) -> list[str]:
 def command(path: Path, report: Report) -> str:
     """What wrote the file."""
     config = report["config"]
-    words = [f"vls bench {report['bench']}", f"--episodes {config.get('episodes', config.get('scenes'))}"]
+    words = [f"vls bench {report['bench']}"]
+    words += [f"--{name} {config[name]}" for name in ("episodes", "scenes", "sequences") if name in config]
     if config.get("seeds") in ("development", "held-out"):
         words.append(f"--seeds {config['seeds']}")
     else:
@@ -101,6 +105,8 @@ def command(path: Path, report: Report) -> str:
     if config.get("clock", "paused") != "paused":
         name, *scaled = config["clock"].split(" at ")
         words.append(f"--clock {name}" + (f" --time-scale {scaled[0].split()[0]}" if scaled else ""))
+    if config.get("plan_every_given_s") is not None:
+        words.append(f"--plan-every {config['plan_every_given_s']:g}")
     if config.get("perception") == "privileged":
         words.append("--privileged")
     return " ".join([*words, f"--out docs/results/{path.name}"])
@@ -147,9 +153,7 @@ def clocks(bench: str, reports: Sequence[Report]) -> list[str]:
     parts = []
     for paused in (r for r in reports if r["config"]["clock"] == "paused"):
         for running in (r for r in reports if r["config"]["clock"].startswith("running")):
-            if any(
-                paused["config"][key] != running["config"][key] for key in ("seeds", "seed", "episodes", "perception")
-            ):
+            if any(paused["config"].get(key) != running["config"].get(key) for key in SAME):
                 continue
             waits = {row["method"]: row for row in paused["totals"]}
             body = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,11 @@ from hypothesis import strategies as st
 from policies.untrained import TINY, untrained_policy
 
 from vls_steering.bench import calibrate
-from vls_steering.bench.calibrate import CalibrateOptions, Cell, EpisodeOutcome, curve_point, run_calibration
-from vls_steering.bench.calibration import CurvePoint, cheapest_as_good, load_calibration
+from vls_steering.bench.calibrate import CalibrateOptions, Cell, EpisodeOutcome, curve_points, run_calibration
+from vls_steering.bench.calibration import SIGNIFICANT, CurvePoint, cheapest_as_good, load_calibration
 from vls_steering.bench.suites import suite
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.steering.presets import preset
-
-TASKS = len(suite("quick").tasks)
 
 
 @pytest.fixture(scope="module")
@@ -50,39 +49,57 @@ def arm(monkeypatch: pytest.MonkeyPatch) -> Arm:
 @pytest.fixture
 def options(weights: Path, tmp_path: Path) -> CalibrateOptions:
     return CalibrateOptions(
-        tmp_path / "tiny.yaml", weights, episodes=4, particles=(1, 4, 8, 16), temperatures=(0.0, 0.5)
+        tmp_path / "tiny.yaml", weights, episodes=8, particles=(1, 4, 8, 16), temperatures=(0.0, 0.5)
     )
 
 
 # The choice ----------------------------------------------------------------------------------------------------------
 
 
-def points(*successes: int, n: int = 100) -> list[CurvePoint]:
-    return [curve_point(2**i, 0.0, [(j < count, 1.0) for j in range(n)]) for i, count in enumerate(successes)]
+def curve(*solved: str) -> list[CurvePoint]:
+    """K 1, 2, 4, ... on the same episodes, x where they are solved."""
+    return curve_points({(2**i, 0.0): [EpisodeOutcome(x == "x", 1.0) for x in line] for i, line in enumerate(solved)})
 
 
-def test_the_smallest_k_that_is_as_good_as_the_best_is_taken() -> None:
-    # The Wilson interval of 90 of 100 begins at 0.825.
-    assert cheapest_as_good(points(40, 82, 85, 90, 88), lambda p: p.particles).particles == 4
+def chosen(points: list[CurvePoint]) -> int:
+    return cheapest_as_good(points, lambda point: point.particles).particles
+
+
+def test_the_smallest_k_that_is_as_good_as_the_best_on_the_same_episodes_is_taken() -> None:
+    # One loses six episodes to the best and wins none: p = .031.  The other loses five: p = .062.
+    points = curve("......xxxx", ".....xxxxx", "xxxxxxxxxx", "xxxxxxxxx.")
+    assert [(point.only_best, point.only_this) for point in points] == [(6, 0), (5, 0), (0, 0), (1, 0)]
+    assert [round(point.p_value, 3) for point in points] == [0.031, 0.062, 1.0, 1.0]
+    assert chosen(points) == 2
+
+
+def test_the_same_rates_may_differ_significantly_or_not() -> None:
+    """28 of 40 against 34: the Wilson intervals overlap in both cases, only the pairs tell them apart."""
+    steady = curve("x" * 28 + "." * 12, "x" * 34 + "." * 6)
+    erratic = curve("." * 6 + "x" * 28 + "." * 6, "x" * 12 + "." * 6 + "x" * 22)
+    assert [point.successes for point in steady] == [point.successes for point in erratic] == [28, 34]
+    assert (chosen(steady), chosen(erratic)) == (2, 1)
 
 
 def test_success_that_falls_again_with_k_is_no_reason_to_go_on() -> None:
-    assert cheapest_as_good(points(77, 81, 84, 63), lambda p: p.particles).particles == 1
-    assert cheapest_as_good(points(20, 81, 84, 63), lambda p: p.particles).particles == 2
+    assert chosen(curve("x" * 28 + "..", "x" * 30, "x" * 15 + "." * 15)) == 1
+    assert chosen(curve("x" * 15 + "." * 15, "x" * 30, "x" * 15 + "." * 15)) == 2
 
 
-@given(st.lists(st.integers(0, 30), min_size=1, max_size=8))
-def test_what_is_chosen_is_never_below_the_interval_of_the_best(successes: list[int]) -> None:
-    curve = points(*successes, n=30)
-    chosen = cheapest_as_good(curve, lambda p: p.particles)
-    best = max(curve, key=lambda p: p.rate)
-    assert best.wilson_low <= chosen.rate <= best.rate
-    assert all(p.rate < best.wilson_low for p in curve if p.particles < chosen.particles)
+@given(st.lists(st.lists(st.booleans(), min_size=12, max_size=12), min_size=1, max_size=8))
+def test_there_is_always_a_choice_and_nothing_cheaper_is_as_good(solved: list[list[bool]]) -> None:
+    points = curve(*("".join("x" if one else "." for one in line) for line in solved))
+    best = max(points, key=lambda point: point.successes)
+    assert best.p_value == 1.0
+    assert chosen(points) <= best.particles
+    assert all(point.p_value < SIGNIFICANT for point in points if point.particles < chosen(points))
 
 
 def test_a_crash_counts_as_a_failure_and_not_as_a_fast_tick() -> None:
-    point = curve_point(4, 0.0, [(True, 20.0), (False, 0.0), (True, 30.0)])
-    assert (point.n, point.successes, point.tick_ms_p50) == (3, 2, 30.0)
+    (point,) = curve_points(
+        {(4, 0.0): [EpisodeOutcome(True, 20.0), EpisodeOutcome(False, 0.0, "Traceback"), EpisodeOutcome(True, 30.0)]}
+    )
+    assert (point.n, point.successes, point.tick_ms_p50) == (3, 2, 25.0)
 
 
 # The run -------------------------------------------------------------------------------------------------------------
@@ -93,8 +110,8 @@ def test_every_setting_meets_the_same_layouts_and_temperatures_only_the_chosen_k
 ) -> None:
     calibration = run_calibration(options)
     per_setting = Counter((cell.particles, cell.temperature) for cell in arm.ran)
-    assert per_setting == {(k, 0.0): 4 * TASKS for k in options.particles} | {(4, 0.5): 4 * TASKS}
-    assert len({(cell.task, cell.seed) for cell in arm.ran}) == 4 * TASKS
+    assert per_setting == {(k, 0.0): 8 for k in options.particles} | {(4, 0.5): 8}
+    assert len({(cell.task, cell.seed) for cell in arm.ran}) == 8
     assert calibration.steering.particles == 4
     assert calibration.steering.select.temperature == 0.0
 
@@ -156,7 +173,7 @@ def test_an_episode_that_breaks_is_a_failure_with_its_reason(
     options: CalibrateOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calibrate, "stage", lambda _: 1 / 0)
-    outcome = calibrate.run_episode(options, Cell(suite("quick").tasks[0].name, 1, 4, 0.0))
+    outcome = calibrate.run_episode(options, Cell(suite("shift").tasks[0].name, 1, 4, 0.0))
     assert not outcome.success
     assert "ZeroDivisionError" in outcome.crash
 
@@ -185,3 +202,13 @@ def test_a_file_with_an_unknown_key_is_refused(options: CalibrateOptions, arm: A
     options.out.write_text(options.out.read_text() + "extra: 1\n")
     with pytest.raises(ConfigurationError, match="extra"):
         load_calibration(options.out)
+
+
+# Its figure ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_curve_can_be_drawn_from_the_file_alone(options: CalibrateOptions, arm: Arm, tmp_path: Path) -> None:
+    run_calibration(options)
+    script = runpy.run_path(str(Path(__file__).resolve().parents[2] / "docs" / "figures" / "calibration.py"))
+    script["draw"](load_calibration(options.out), tmp_path / "images" / "calibration.png")
+    assert (tmp_path / "images" / "calibration.png").stat().st_size > 10_000

@@ -37,7 +37,7 @@ class FixedDelay:
     def delay_s(self, computing_s: float) -> float:
         return self.seconds
 
-    def pace(self, plan_every_s: float | None) -> Pace:
+    def pace(self, plan_every_s: float, stops: bool) -> Pace:
         return Streaming()
 
 
@@ -99,7 +99,7 @@ def test_a_scaled_clock_says_so() -> None:
 
 def test_a_method_published_for_a_slower_loop_executes_more_of_each_chunk(runner: EpisodeRunner) -> None:
     views: list[TickView] = []
-    pace = PausedClock().pace(0.4)
+    pace = PausedClock().pace(0.4, stops=True)
     spec = EpisodeSpec(FREE, None, LIFT, preset("base"), seed=0, limit_s=1.2, privileged=True, pace=pace)
     runner.run(spec, views.append)
     np.testing.assert_allclose([view.observation.stamp_s for view in views], [0.0, 0.4, 0.8], atol=1e-6)
@@ -109,7 +109,7 @@ def test_a_slow_method_that_stops_to_think_moves_and_every_chunk_begins_where_th
     runner: EpisodeRunner,
 ) -> None:
     views: list[TickView] = []
-    pace, thinks = RunningClock().pace(0.8), FixedDelay(0.77)
+    pace, thinks = RunningClock().pace(0.8, stops=True), FixedDelay(0.77)
     assert isinstance(pace, StopAndGo)
     cold = preset("ours_cold")
     spec = EpisodeSpec(FREE, None, LIFT, cold, 0, limit_s=6.0, privileged=True, clock=thinks, pace=pace)
@@ -119,6 +119,10 @@ def test_a_slow_method_that_stops_to_think_moves_and_every_chunk_begins_where_th
     for view in views:
         assert np.abs(view.observation.robot.joint_velocities).max() < 0.1
         assert view.result.chunk.times_s[0] > view.observation.stamp_s + 0.77
+
+
+def test_only_a_method_that_does_not_reckon_with_its_latency_stops_and_only_where_the_world_does_not() -> None:
+    assert RunningClock().pace(0.1, stops=False) == PausedClock().pace(0.1, stops=True) == Streaming(0.1)
 
 
 def test_stop_and_go_hands_out_the_steps_that_it_executes() -> None:

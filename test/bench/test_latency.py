@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from policies.untrained import TINY, untrained_policy
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vls_steering.bench import latency
-from vls_steering.bench.latency import LatencyOptions, check_writable, run_latency
+from vls_steering.bench.latency import LatencyOptions, run_latency
 from vls_steering.bench.latency_cases import (
     FULL,
     FULL_STEPS,
@@ -41,6 +43,7 @@ from vls_steering.bench.latency_statistics import rotated, speedup, spread
 from vls_steering.bench.latency_trial import Entrant, Episode, LiveTrial, replay
 from vls_steering.core.clocks import MonotonicClock
 from vls_steering.core.errors import ConfigurationError
+from vls_steering.core.files import check_writable
 from vls_steering.policies import NetworkPolicy, load_policy, make_example_observation
 from vls_steering.policies.unet import parameter_count
 from vls_steering.rewards import CompiledProgram
@@ -343,17 +346,23 @@ def test_the_report_has_every_part_and_both_ratios(options: LatencyOptions) -> N
     run_latency(options)
     report = json.loads(options.out.read_text())
     assert report["complete"]
-    assert [row["method"] for row in report["methods"]] == [OURS, OURS_COLD, RELEASED, FULL]
-    for row in report["methods"]:
+    assert [row["method"] for row in report["rows"]] == [OURS, OURS_COLD, RELEASED, FULL]
+    for row in report["rows"]:
         assert {"encode", "denoise", "reward gradient", "select", "other", "tick"} <= set(row["parts_ms"])
         assert row["parts_ms"]["tick"]["n"] >= 1
+        assert row["tick_ms_p50"] == row["parts_ms"]["tick"]["p50"]
+        assert row["parameters"] == report["config"]["policy"]["parameters"]
+    rows = {row["method"]: row for row in report["rows"]}
+    assert [rows[name]["steps"] for name in (OURS, OURS_COLD, RELEASED, FULL)] == [3, 16, 100, 100]
+    assert rows[RELEASED]["speedup_vs_vls_released"] == 1.0
+    assert rows[OURS_COLD]["speedup_vs_vls_released"] == report["speedup_vs_vls_released"][OURS_COLD]["ratio"]
     assert set(report["around_ms"]) == {"perception", "message", "governor"}
     for key in ("speedup_vs_vls_released", "speedup_vs_full_denoising"):
         ratio = report[key][OURS_COLD]
         assert 0.0 < ratio["low"] <= ratio["ratio"] <= ratio["high"]
     assert {row["sweep"] for row in report["sweeps"]} == {"particles", "steps", "horizon", "parameters", "terms"}
     assert report["machine"]["threads"] == 1
-    assert report["config"]["methods"][OURS] == preset("ours").model_dump()
+    assert report["config"]["steering"][OURS]["settings"] == preset("ours").model_dump()
 
 
 def test_ctrl_c_leaves_what_was_measured(options: LatencyOptions, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,7 +376,7 @@ def test_ctrl_c_leaves_what_was_measured(options: LatencyOptions, monkeypatch: p
         run_latency(options)
     report = json.loads(options.out.read_text())
     assert not report["complete"]
-    assert report["methods"][1]["parts_ms"]["tick"]["n"] == 2
+    assert report["rows"][1]["parts_ms"]["tick"]["n"] == 2
     assert report["sweeps"] == []
 
 
@@ -405,20 +414,40 @@ def test_the_graphs_ticks_are_told_apart_by_how_they_began() -> None:
     ticks = [graph_tick(i, warm=i > 1, tick_ms=30.0 if i > 1 else 130.0) for i in range(10)]
     found = graph_summary(ticks, [0.0, 0.01, 0.02, 0.05], period_s=0.1)
     assert found["warm_share"] == 0.8
-    assert found["particles"] == [12]
+    assert found["k"] == [12]
     assert found["deadline_misses"] == 2
     assert found["real_time_factor"] == 0.5
-    assert found["parts_ms"]["warm"]["tick"]["p95"] == 30.0
-    assert found["parts_ms"]["cold"]["tick"]["p50"] == 130.0
+    ticks_of = {row["ticks"]: row for row in found["rows"] if row["part"] == "tick"}
+    assert ticks_of["warm"]["p95"] == 30.0
+    assert ticks_of["cold"]["p50"] == 130.0
     assert found["set_point_interval_ms"]["p50"] == pytest.approx(10.0)
 
 
 def test_a_graph_without_a_cold_tick_has_no_row_for_it() -> None:
     found = graph_summary([graph_tick(i, True, 20.0) for i in range(3)], [], period_s=0.1)
-    assert set(found["parts_ms"]) == {"all", "warm"}
+    assert {row["ticks"] for row in found["rows"]} == {"all", "warm"}
     assert found["set_point_interval_ms"] is None
 
 
 def test_a_silent_graph_is_an_error() -> None:
     with pytest.raises(ValueError, match="no steered tick"):
         graph_summary([], [], period_s=0.1)
+
+
+class _Uploads(TorchDispatchMode):
+    """Counts what is made out of numbers of the host: on a GPU each is a copy that a graph cannot capture."""
+
+    count = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += str(operation).startswith("aten.lift_fresh")
+        return operation(*args, **(kwargs or {}))
+
+
+def test_the_fixed_tick_uploads_nothing(tick: FixedTick) -> None:
+    tick()
+    with _Uploads() as uploads:
+        torch.tensor([1.0])
+        assert uploads.count == 1
+        tick()
+    assert uploads.count == 1

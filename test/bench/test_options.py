@@ -31,6 +31,7 @@ def error(*arguments: str, out: str = "x.json") -> str:
             ("verifier", "--clock", "running"),
             "--clock means nothing to vls bench verifier. It takes --episodes, --seed",
         ),
+        (("latency", "--plan-every", "0.1"), "--plan-every means nothing to vls bench latency"),
         (("shift", "--quick"), "--quick means nothing to vls bench shift"),
         (("faults", "--seed", "1"), "--seed means nothing to vls bench faults"),
         (("perception", "--episodes", "3"), "--episodes means nothing to vls bench perception"),
@@ -42,6 +43,11 @@ def error(*arguments: str, out: str = "x.json") -> str:
 )
 def test_an_option_without_effect_is_refused(arguments: tuple[str, ...], said: str) -> None:
     assert said in error(*arguments)
+
+
+@pytest.mark.parametrize("bench", TAKES)
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_measured(bench: str) -> None:
+    assert "cannot write /proc/x.json" in error(bench, out="/proc/x.json")
 
 
 def test_what_is_said_reaches_the_benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

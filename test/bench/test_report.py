@@ -9,28 +9,14 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from bench.report_contract import assert_kept
 from bench.runs import LIFT, lifting, world
 
 from vls_steering.bench.recording import Recorder, Recording
 from vls_steering.bench.report import report_page
-from vls_steering.bench.score import Scorer
+from vls_steering.bench.score import Scorer, nothing_measured
 from vls_steering.bench.summary import Contrast, DemoRun, finished, summary
 from vls_steering.core.errors import ExitCode
-
-CONTRACT = {
-    "success": bool,
-    "instruction": str,
-    "program_sha256": str,
-    "written_by": str,
-    "scene": str,
-    "seed": int,
-    "stages": list,
-    "collisions": int,
-    "tick_ms": dict,
-    "share_steered": float,
-    "governor": dict,
-    "versions": dict,
-}
 
 
 def demo_run(recording: Recording | None = None, code: ExitCode = ExitCode.SUCCESS, message: str = "") -> DemoRun:
@@ -46,11 +32,30 @@ def numbers() -> dict:
 
 
 def test_the_contract_is_kept(numbers: dict) -> None:
-    for key, kind in CONTRACT.items():
-        assert isinstance(numbers[key], kind), key
-    assert {"p50", "p95"} <= set(numbers["tick_ms"])
-    assert {"passed", "scaled", "rejected"} <= set(numbers["governor"])
+    assert_kept(numbers)
+    assert (numbers["judged_by"], numbers["error_code"], numbers["error_msg"]) == ("simulator", "", "")
     assert json.loads(json.dumps(numbers, allow_nan=False)) == numbers
+
+
+@pytest.mark.parametrize("code", [code for code in ExitCode if code is not ExitCode.SUCCESS])
+def test_the_contract_is_kept_by_every_end_of_a_run_that_never_began(code: ExitCode) -> None:
+    empty = Recorder().finish(replace(lifting().facts, program="", program_sha256="", written_by=""))
+    run = replace(demo_run(code=code, message="cause and cure"), recording=empty, measures=nothing_measured(LIFT))
+    assert_kept(summary(run))
+    assert summary(run)["success"] is False
+    assert "Failure" in report_page(run)
+
+
+def test_what_the_simulator_cannot_judge_is_judged_by_the_program_and_told(numbers: dict) -> None:
+    """Its own `done`: exact, but the steering's word for it."""
+    unjudged = replace(demo_run(), measures=Scorer(world()).measure(lifting(), None))
+    assert (summary(unjudged)["success"], summary(unjudged)["judged_by"]) == (True, "program")
+    assert "Done, by its own measure" in report_page(unjudged)
+    ticks = tuple(replace(tick, numbers={**tick.numbers, "finished": 0.0}) for tick in lifting().ticks)
+    stalled = replace(unjudged, recording=replace(lifting(), ticks=ticks), exit_code=ExitCode.TASK_FAILED)
+    assert summary(stalled)["success"] is False
+    assert "Not done" in report_page(stalled)
+    assert_kept(summary(unjudged))
 
 
 def test_stages_follow_one_another_in_time(numbers: dict) -> None:

@@ -10,6 +10,7 @@ from bench.runs import BLOCKED, LIFT, lifting, world
 
 from vls_steering.bench.recording import Recorder
 from vls_steering.bench.score import Scorer, goal_of
+from vls_steering.sim.layout import Exchange, ObjectPlacement, SceneLayout
 from vls_steering.sim.tasks import Skill, SkillKind
 
 
@@ -43,6 +44,20 @@ def test_another_object_is_not_what_was_asked_for() -> None:
     verdict = Scorer(world()).measure(lifting(), Skill(SkillKind.LIFT, "red cube")).verdict
     assert verdict.success is False
     assert verdict.completed == ("lift green cylinder",)
+
+
+def test_to_be_put_elsewhere_by_an_exchange_is_not_to_be_pushed() -> None:
+    """The red cube changes places with the yellow brick, 12 cm farther forward, while the arm rests."""
+    things = (ObjectPlacement("red cube", 0.40, 0.15), ObjectPlacement("yellow brick", 0.52, 0.16))
+    layout = SceneLayout("swapped", 0, things, exchange=Exchange("red cube", "yellow brick", 0.5))
+    scene, recorder = world(), Recorder()
+    scene.reset(layout)
+    for _ in range(20):
+        recorder.states.append(scene.full_state())
+        scene.step(0.05)
+    assert scene.layout.exchange is None
+    recording = recorder.finish(replace(lifting().facts, layout=layout))
+    assert Scorer(scene).measure(recording, Skill(SkillKind.PUSH, "red cube")).verdict.completed == ()
 
 
 def test_without_a_predicate_there_is_no_judgement() -> None:

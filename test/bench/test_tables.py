@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from vls_steering.bench import runner
 from vls_steering.bench.clock import PausedClock
+from vls_steering.bench.provenance import commit, steering_digest
 from vls_steering.bench.runner import BenchOptions, run_bench
 from vls_steering.bench.seeds import seeds_from
 from vls_steering.bench.statistics import paired_difference
@@ -17,6 +19,7 @@ from vls_steering.bench.suites import PLAY, SHIFT
 from vls_steering.bench.tables import EpisodeKey, Episodes, report_rows
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.policies.shipped import SHIPPED_POLICY
+from vls_steering.steering.presets import preset
 
 
 def result(success: bool, tick_ms: float = 50.0, **more: Any) -> dict[str, Any]:
@@ -105,6 +108,66 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, monkeypatch: py
     assert json.loads((tmp_path / "play.json").read_text())["config"]["clock"] == "paused"
     with pytest.raises(ConfigurationError, match="another run"):
         run_bench(options(tmp_path / "play.json", resume=True, privileged=False))
+
+
+@pytest.fixture
+def solved(monkeypatch: pytest.MonkeyPatch) -> list[EpisodeKey]:
+    """Every episode succeeds; the keys in the order in which they were run."""
+    ran: list[EpisodeKey] = []
+
+    def run(_: BenchOptions, key: EpisodeKey) -> dict[str, Any]:
+        ran.append(key)
+        return result(True)
+
+    monkeypatch.setattr(runner, "_run_episode", run)
+    return ran
+
+
+def test_a_report_says_which_code_and_which_sampler(tmp_path: Path, solved: list[EpisodeKey]) -> None:
+    report = run_bench(options(tmp_path / "play.json"))
+    assert report["commit"] == commit()
+    ours = report["config"]["steering"]["ours"]
+    assert ours["settings"] == preset("ours").model_dump()
+    assert ours["digest"] == steering_digest(preset("ours"))
+
+
+def test_episodes_of_another_sampler_are_not_gone_on_with(
+    tmp_path: Path, solved: list[EpisodeKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_bench(options(tmp_path / "play.json"))
+    other = preset("ours").model_copy(update={"warm_steps": preset("ours").warm_steps + 1})
+    monkeypatch.setattr(runner, "preset", lambda name: other if name == "ours" else preset(name))
+    with pytest.raises(ConfigurationError, match="another run: steering differs"):
+        run_bench(options(tmp_path / "play.json", resume=True))
+
+
+def test_a_method_may_be_added_to_a_run(tmp_path: Path, solved: list[EpisodeKey]) -> None:
+    first = options(tmp_path / "play.json")
+    run_bench(first)
+    solved.clear()
+    run_bench(replace(first, methods=("base", "ours", "rti"), resume=True))
+    assert {key.method for key in solved} == {"rti"}
+
+
+def test_a_run_that_went_on_in_another_checkout_says_both(
+    tmp_path: Path, solved: list[EpisodeKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = options(tmp_path / "play.json")
+    monkeypatch.setattr(runner, "commit", lambda: "1111111")
+    run_bench(replace(first, methods=("base",)))
+    monkeypatch.setattr(runner, "commit", lambda: "2222222")
+    assert run_bench(replace(first, resume=True))["commit"] == "1111111, 2222222"
+
+
+def test_every_method_plans_as_often_as_it_was_published_for_unless_told(
+    tmp_path: Path, solved: list[EpisodeKey]
+) -> None:
+    own = replace(options(tmp_path / "play.json"), methods=("vls_released", "ours"))
+    assert run_bench(own)["config"]["plan_every_s"] == {"vls_released": 0.8, "ours": 0.1}
+    told = replace(own, plan_every_s=0.1)
+    assert run_bench(told)["config"]["plan_every_s"] == {"vls_released": 0.1, "ours": 0.1}
+    with pytest.raises(ConfigurationError, match="another run: plan_every_s differs"):
+        run_bench(replace(own, resume=True))
 
 
 def test_a_crashing_episode_is_a_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The stand-in nodes and the manager in one process: `python fake_set.py`, until SIGINT."""
+"""The stand-in nodes and the manager in one process: `python fake_set.py [ROS arguments]`, until SIGINT."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import rclpy
 from nodes.fakes import FAKES
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
+from rclpy.signals import SignalHandlerOptions
 
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.manager import ManagerBody, ManagerSettings
@@ -19,7 +20,7 @@ from vls_steering.nodes.run import StopRequest
 
 def main() -> int:
     stop = StopRequest()
-    rclpy.init(args=[])
+    rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     overrides = [Parameter("nodes", value=[fake.name for fake in FAKES])]
     manager = RoomNode(NodeDefinition("manager", ManagerSettings, ManagerBody), parameter_overrides=overrides)
     nodes = [*(RoomNode(fake) for fake in FAKES), manager]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from std_msgs.msg import String
+from std_srvs.srv import SetBool
 
 from vls_steering.core.config import Settings
+from vls_steering.core.errors import VlsError
 from vls_steering.msg import RewardProgram, SafetyStatus, SteeringStatus, VlmStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.conversions import header
+from vls_steering.safety import ReasonCode
 
 
 class NoSettings(Settings):
@@ -94,12 +97,17 @@ class FakeExecutor:
         self.calls: list[str] = []
 
     def start(self) -> None:
+        service = self.node.create_service(SetBool, topics.ESTOP_SERVICE, self.emergency)
+        self.node.own(lambda: self.node.destroy_service(service))
         self.node.serve_trigger(topics.ARM_SERVICE, self.arm)
         self.node.serve_trigger(topics.HOLD_SERVICE, self.hold)
+        self.node.serve_trigger(topics.END_TASK_SERVICE, self.end_task)
         self.node.every_monotonic(0.05, self.tell)
 
     def arm(self) -> str:
         self.calls.append("arm")
+        if self.latched:
+            raise VlsError("EMERGENCY_STOP: released first, then arm")
         self.state = SafetyStatus.STATE_READY
         return "armed"
 
@@ -107,8 +115,18 @@ class FakeExecutor:
         self.calls.append("hold")
         return "holding"
 
+    def end_task(self) -> str:
+        self.calls.append("end task")
+        return "stopping"
+
     def latch(self, reason: int) -> None:
         self.state, self.reason, self.latched = SafetyStatus.STATE_HOLDING, reason, True
+
+    def emergency(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self.state = SafetyStatus.STATE_HOLDING if request.data else SafetyStatus.STATE_UNARMED
+        self.reason, self.latched = int(ReasonCode.EMERGENCY_STOP if request.data else ReasonCode.NONE), request.data
+        response.success, response.message = True, "engaged" if request.data else "released"
+        return response
 
     def tell(self) -> None:
         self.status.publish(

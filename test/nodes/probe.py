@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -31,6 +32,7 @@ class ProbeSettings(Settings):
     mode: Literal["quiet", "loud"] = Field("quiet", description="how it speaks")
     journal: str = Field("", description="file to which the hooks are written")
     trouble: str = Field("", description="hook that raises")
+    stop_takes_s: float = Field(0.0, ge=0, description="how long stop works before its last word")
     hang: bool = Field(False, description="never come back from stop")
     gains: Gains = Gains()
 
@@ -48,6 +50,9 @@ class ProbeBody:
         self.note("start")
 
     def stop(self) -> None:
+        if self.settings.stop_takes_s:
+            self.note("stopping")
+            time.sleep(self.settings.stop_takes_s)
         self.last_words.publish(String(data="holding"))
         if self.settings.hang:
             threading.Event().wait()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock
@@ -32,6 +33,8 @@ class Stage:
             self.other.create_subscription(
                 topic.type, topic.name, lambda message, name=topic.name: self.heard[name].append(message), quality
             )
+        self.diagnostics: dict[str, DiagnosticStatus] = {}  # newest line by name, without the node's
+        self.other.create_subscription(DiagnosticArray, "/diagnostics", self._diagnosed, 100)
         self._publishers: dict[str, Any] = {}
         self.now_s = 1.0
         self._executor = SingleThreadedExecutor()
@@ -64,6 +67,16 @@ class Stage:
         self.until(future.done, what=f"an answer of {service}")
         self.other.destroy_client(client)
         return future.result()
+
+    def diagnose(self, line: str) -> DiagnosticStatus:
+        """The line as the node tells it now."""
+        self.diagnostics.clear()
+        self.node.publish_diagnostics()
+        self.until(lambda: line in self.diagnostics, what=f"the line {line!r}")
+        return self.diagnostics[line]
+
+    def _diagnosed(self, message: DiagnosticArray) -> None:
+        self.diagnostics.update({status.name.split(": ", 1)[1]: status for status in message.status})
 
     def newest(self, topic: Topic[Any]) -> Any:
         messages = self.heard[topic.name]

@@ -21,11 +21,14 @@ from nodes.probe import LAST_WORDS, POKE, PROBE, ProbeBody
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy
+from rosgraph_msgs.msg import Clock
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from vls_steering.core.errors import ConfigurationError, VlsError
+from vls_steering.nodes import effective, topics
 from vls_steering.nodes.base import Phase, RoomNode
+from vls_steering.nodes.conversions import time_message
 from vls_steering.nodes.parameters import as_parameters
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
@@ -218,6 +221,27 @@ def test_settings_become_parameters_and_back(bench: Callable[..., Bench]) -> Non
     node.destroy_node()
 
 
+def test_what_a_node_runs_with_is_told_and_starts_the_same_node_again(
+    ros: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(effective, "get_logging_directory", lambda: tmp_path / "logs")
+    given = [Parameter("rate_hz", value=33.0), Parameter("gains.stiffness", value=55.0)]
+    first = RoomNode(PROBE, parameter_overrides=given, namespace="cell")
+    assert effective.differing(first.settings) == {"rate_hz": 33.0, "gains.stiffness": 55.0}
+    written = str(tmp_path / "logs" / "cell.probe.yaml")
+    again = RoomNode(PROBE, namespace="cell", cli_args=["--ros-args", "--params-file", written])
+    assert again.settings == first.settings
+    first.destroy_node()
+    again.destroy_node()
+
+
+def test_a_log_folder_that_cannot_be_written_stops_no_node(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effective, "get_logging_directory", lambda: Path("/proc/logs"))
+    assert bench().node.phase is Phase.UNCONFIGURED
+
+
 def test_a_silent_stream_shows_in_the_diagnostics(bench: Callable[..., Bench]) -> None:
     one = bench()
     one.node.trigger_configure()
@@ -225,6 +249,55 @@ def test_a_silent_stream_shows_in_the_diagnostics(bench: Callable[..., Bench]) -
     one.until(lambda: "probe: poke" in one.diagnostics)
     assert one.diagnostics["probe: poke"].level == DiagnosticStatus.STALE
     assert {value.key for value in one.diagnostics["probe: poke"].values} >= {"rate_hz", "age_s"}
+
+
+def test_a_complaint_makes_the_nodes_own_line_a_warning_until_it_is_settled(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.node.trigger_configure()
+    one.node.trigger_activate()
+
+    def told(level: bytes, message: str) -> bool:
+        one.node.publish_diagnostics()
+        line = one.diagnostics.get("probe: lifecycle", DiagnosticStatus())
+        return (line.level, line.message) == (level, message)
+
+    one.node.complaints["alert"] = "not understood"
+    one.until(lambda: told(DiagnosticStatus.WARN, "active; not understood"))
+    one.node.complaints["alert"] = ""
+    one.until(lambda: told(DiagnosticStatus.OK, "active"))
+
+
+def test_a_line_that_cannot_be_made_fails_the_node_and_does_not_kill_it(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.node.trigger_configure()
+    one.node.trigger_activate()
+    one.node.report_by(lambda: 1 // 0)
+    one.node.publish_diagnostics()
+    one.until(lambda: one.node.phase is Phase.UNCONFIGURED)
+    assert one.node.failure.startswith("ZeroDivisionError")
+
+
+def test_rates_and_ages_are_of_the_nodes_own_clock(bench: Callable[..., Bench]) -> None:
+    """A simulation at a fifth of real time: 10 Hz in its time are 2 Hz on the wall's, and all is well."""
+    one = bench(use_sim_time=True)
+    clock = one.other.create_publisher(topics.CLOCK.type, topics.CLOCK.name, topics.CLOCK.quality)
+    poke = one.other.create_publisher(String, POKE.name, POKE.quality)
+    one.node.trigger_configure()
+    one.node.trigger_activate()
+    one.until(lambda: poke.get_subscription_count() > 0 and clock.get_subscription_count() > 0)
+    for i in range(6):
+        now_s = 100.0 + 0.1 * i
+        clock.publish(Clock(clock=time_message(now_s)))
+        one.until(lambda now_s=now_s: abs(one.node.now_s() - now_s) < 1e-6)
+        poke.publish(String(data="hello"))
+        one.until(lambda i=i: one.body.journal.count("poked") == i + 1)
+        time.sleep(0.3)
+    one.diagnostics.clear()
+    one.node.publish_diagnostics()
+    one.until(lambda: "probe: poke" in one.diagnostics)
+    assert one.diagnostics["probe: poke"].level == DiagnosticStatus.OK
+    assert one.diagnostics["probe: poke"].message == "10.0 Hz"
+    assert one.diagnostics["probe: clock"].level == DiagnosticStatus.OK
 
 
 def test_a_trigger_service_answers_success_refusal_and_defect(bench: Callable[..., Bench]) -> None:
@@ -284,6 +357,34 @@ def test_a_signal_runs_the_safety_action_last_and_exits_cleanly(
     assert process.returncode == 0, errors
     assert [line.split()[0] for line in journal.read_text().splitlines()] == ["set_up", "start", "stop", "tear_down"]
     assert heard == ["holding"]
+
+
+def test_asking_again_does_not_interrupt_the_safety_action(ros_environment: dict[str, str], tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    parameters = ["-p", f"journal:={journal}", "-p", "stop_takes_s:=1.0"]
+    command = [sys.executable, "-m", "nodes.probe", "--ros-args", *parameters]
+    root = Path(__file__).resolve().parents[1]
+    process = subprocess.Popen(command, cwd=root, env={**os.environ, **ros_environment}, stderr=subprocess.PIPE)
+
+    def await_note(event: str) -> None:
+        deadline = time.monotonic() + 90
+        while not (journal.exists() and f"{event} " in journal.read_text()):
+            assert time.monotonic() < deadline, f"no {event!r}"
+            time.sleep(0.02)
+
+    try:
+        await_note("start")
+        process.send_signal(signal.SIGINT)
+        await_note("stopping")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+            time.sleep(0.1)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    events = [line.split()[0] for line in journal.read_text().splitlines()]
+    assert events == ["set_up", "start", "stopping", "stop", "tear_down"]
 
 
 def test_a_bad_parameter_ends_the_process_with_the_contracts_exit_code(ros_environment: dict[str, str]) -> None:

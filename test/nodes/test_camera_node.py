@@ -131,7 +131,7 @@ class TestNode:
             assert abs(frame.stamp_s - time.time()) < 30.0
             np.testing.assert_allclose(frame.base_from_camera[:3, 3], [0.5, 0.0, 0.9])
             assert one.newest(FRONT[0]).header.frame_id == "front_color_optical_frame"
-            one.until(lambda: one.node.facts.get("camera") == "the recording is over")
+            one.until(lambda: one.node.complaints.get("camera") == "the recording is over")
         finally:
             one.close()
 

@@ -17,9 +17,11 @@ from rclpy.parameter import Parameter
 from rclpy.task import Future
 
 from vls_steering.action import RunTask
+from vls_steering.msg import SafetyStatus
 from vls_steering.nodes.base import NodeDefinition, Phase, RoomNode
-from vls_steering.nodes.bringup import Transition
+from vls_steering.nodes.bringup import Goal, Transition
 from vls_steering.nodes.manager import ManagerBody, ManagerSettings
+from vls_steering.nodes.streams import Level
 from vls_steering.nodes.task_watch import TaskError
 from vls_steering.safety.reasons import ReasonCode
 
@@ -112,12 +114,24 @@ def test_a_transition_of_which_something_was_lost_is_asked_for_again(house: Hous
     assert lost
 
 
-def test_a_task_runs_to_success_and_leaves_the_arm_holding(house: House) -> None:
+def test_a_task_runs_to_success_and_leaves_the_arm_at_rest(house: House) -> None:
     result = house.up().result(house.send("pick up the blue cube"))
     assert (result.success, result.error_code, result.program_sha256) == (True, TaskError.NONE, "ab" * 32)
     assert 0 < result.duration_s < 5
     assert "running" in {one.state for one in house.feedback}
-    house.until(lambda: house.safety.calls == ["arm", "hold"])
+    house.until(lambda: house.safety.calls == ["arm", "end task"])
+
+
+def test_a_task_does_not_arm_an_arm_that_people_stand_next_to(house: House) -> None:
+    body = house.up().manager.body
+    body._settings = body._settings.model_copy(update={"robot": "libfranka"})
+    result = house.result(house.send("pick up the blue cube"))
+    assert result.error_code == TaskError.NOT_READY
+    assert "executor/arm" in result.error_msg
+    assert "arm" not in house.safety.calls
+    house.safety.arm()
+    house.until(lambda: body._latest_safety.state == SafetyStatus.STATE_READY)
+    assert house.result(house.send("pick up the blue cube")).success
 
 
 def test_a_refused_instruction_says_why_and_nothing_moves(house: House) -> None:
@@ -125,12 +139,12 @@ def test_a_refused_instruction_says_why_and_nothing_moves(house: House) -> None:
     assert (result.success, result.error_code, result.error_msg) == (False, TaskError.REFUSED, "not understood")
 
 
-def test_cancelling_holds_the_arm(house: House) -> None:
+def test_cancelling_stops_the_arm(house: House) -> None:
     handle = house.up().send("forever")
     house.until(lambda: any(one.state == "running" for one in house.feedback))
     handle.cancel_goal_async()
     assert house.result(handle).error_code == TaskError.CANCELED
-    house.until(lambda: house.safety.calls[-1] == "hold")
+    house.until(lambda: house.safety.calls[-1] == "end task")
 
 
 def test_a_task_has_its_own_time_out(house: House) -> None:
@@ -166,7 +180,22 @@ def test_a_node_that_fails_in_motion_ends_the_task_and_holds(house: House) -> No
     result = house.result(handle)
     assert result.error_code == TaskError.NOT_READY
     assert "policy (unconfigured)" in result.error_msg
-    house.until(lambda: house.safety.calls[-1] == "hold")
+    house.until(lambda: "hold" in house.safety.calls)
+
+
+def test_its_line_in_the_diagnostics_is_an_error_from_the_loss_of_a_node_until_it_is_asked_to_bring_it_up(
+    house: House,
+) -> None:
+    body = house.manager.body
+    assert isinstance(body, ManagerBody)
+    assert body._report().level is Level.WARN  # on the way up
+    house.up()
+    assert (body._report().level, body._report().message) == (Level.OK, "all nodes are active")
+    house.nodes["policy"].fail(RuntimeError("out of memory"))
+    house.until(lambda: body._report().level is Level.ERROR)
+    assert "policy (unconfigured) left the active state" in body._report().message
+    body._aim(Goal.UP)
+    house.until(lambda: body._report().level is Level.OK)
 
 
 def test_a_node_that_goes_silent_counts_as_lost(house: House) -> None:

@@ -13,15 +13,16 @@ import yaml
 
 pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from nodes.stage import Stage
 from policies.untrained import untrained_policy
 
 from vls_steering.core.types import ChunkSource, Keypoints, Observation
 from vls_steering.msg import RewardProgram
 from vls_steering.nodes import topics
-from vls_steering.nodes.conversions import chunk_of, header, joint_state_message, keypoints_message
+from vls_steering.nodes.conversions import chunk_of, header, joint_state_message, keypoints_message, stamp_seconds
 from vls_steering.nodes.parameters import as_parameters
-from vls_steering.nodes.policy import NODE, PolicyNodeSettings
+from vls_steering.nodes.policy import NODE, PolicyNodeSettings, _overrun
 from vls_steering.policies.base import make_example_observation
 from vls_steering.policies.checkpoint import load_card
 from vls_steering.steering import preset
@@ -42,13 +43,16 @@ class Desk(Stage):
     def advance(self, duration_s: float, with_keypoints: bool = True, keypoints: Keypoints = SCENE.keypoints) -> None:
         for _ in range(round(duration_s / 0.1)):
             stamp_s = self.now_s + 0.1
-            ticks = len(self.heard[topics.STEERING_STATUS.name])
             self.publish(topics.JOINT_STATES, joint_state_message(replace(SCENE.robot, stamp_s=stamp_s)))
             if with_keypoints:
                 self.publish(topics.KEYPOINTS, keypoints_message(replace(keypoints, stamp_s=stamp_s)))
             self.spin(0.05)
             self.set_clock(stamp_s)
-            self.until(lambda ticks=ticks: len(self.heard[topics.STEERING_STATUS.name]) > ticks, what="a tick")
+            self.until(lambda stamp_s=stamp_s: self._ticked(stamp_s), what=f"a tick at {stamp_s:.1f}")
+
+    def _ticked(self, stamp_s: float) -> bool:
+        status = self.newest(topics.STEERING_STATUS)
+        return status is not None and stamp_seconds(status.header.stamp) > stamp_s - 1e-3
 
     def give(self, instruction: str, **changes: str) -> RewardProgram:
         compiled = plan(PlanRequest(instruction, SCENE.keypoints), OfflineGrammar())
@@ -150,6 +154,24 @@ def test_a_stale_object_of_the_program_freezes_the_guidance(
     assert chunk_of(one.chunks[-1]).source is ChunkSource.STEERED
 
 
+def test_ticks_at_rest_count_as_not_steered_and_end_what_was_planned(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    one.advance(0.1)
+    one.give("pick up the red cube")
+    one.advance(0.2)
+    assert one.newest(topics.STEERING_STATUS).share_steered == 1.0
+    one.advance(0.2, keypoints=_changed("red cube", age_s=12.0, visible=False))
+    assert one.newest(topics.STEERING_STATUS).share_steered == pytest.approx(0.5)
+    one.advance(0.1)
+    status = one.newest(topics.STEERING_STATUS)
+    assert (status.warm, status.frozen_steps) == (False, 0)
+
+
+def test_a_tick_that_takes_too_long_names_the_part_that_did() -> None:
+    spent = {"encode": 1.0, "denoise": 80.0, "guide": 20.0, "resample": 0.0, "select": 2.0, "total": 110.0}
+    assert _overrun(spent) == "the tick took 110 ms, 80 of them to denoise"
+
+
 def test_a_stale_object_that_the_program_does_not_name_freezes_nothing(desk: Callable[..., Desk]) -> None:
     one = desk()
     one.advance(0.1)
@@ -237,3 +259,32 @@ def _changed(name: str, **changes: Any) -> Keypoints:
 def test_the_parameters_say_what_is_in_force() -> None:
     shown = {p.name: p.value for p in as_parameters(PolicyNodeSettings(preset="base"))}
     assert (shown["preset"], shown["steering.particles"]) == ("base", 1)
+
+
+def test_its_line_in_the_diagnostics_warns_of_what_keeps_it_from_steering(desk: Callable[..., Desk]) -> None:
+    one = desk()
+    one.advance(0.2)
+    idle = one.diagnose("steering")
+    assert (idle.level, idle.message) == (DiagnosticStatus.OK, "there is no reward program")
+    program = one.give("pick up the red cube", sha256="0" * 64)
+    one.advance(0.2)
+    refused = one.diagnose("steering")
+    assert refused.level == DiagnosticStatus.WARN
+    assert "digest" in refused.message
+    assert program.instruction
+    one.advance(0.8, with_keypoints=False)
+    blind = one.diagnose("steering")
+    assert blind.level == DiagnosticStatus.WARN
+    assert "keypoints of" in blind.message
+
+
+def test_its_deadline_misses_are_a_warning_once(desk: Callable[..., Desk], monkeypatch: pytest.MonkeyPatch) -> None:
+    one = desk()
+    one.give("pick up the red cube")
+    one.advance(0.2)
+    one.diagnose("steering")
+    monkeypatch.setattr(one.node.body, "_settings", one.node.settings.model_copy(update={"tick_period_s": 1e-6}))
+    one.advance(0.1)
+    line = one.diagnose("steering")
+    assert line.level == DiagnosticStatus.WARN
+    assert "1 deadlines missed since the last report" in line.message

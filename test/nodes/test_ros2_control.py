@@ -22,12 +22,21 @@ from vls_steering.nodes.franka_interfaces import franka_interfaces
 HERE = Path(__file__).resolve().parent
 SCENES = (
     "streams_points_to_the_controller",
+    "an_executor_that_goes_silent_in_motion_leaves_an_arm_that_comes_to_rest",
     "its_own_stream_preempting_its_own_goal_is_no_objection",
     "a_refused_goal_is_an_objection",
     "a_controller_that_aborts_says_why",
     "a_grasp_that_finds_something_holds_and_one_that_does_not_is_no_failure",
-    "a_hand_that_refuses_is_an_objection",
+    "a_hand_that_refuses_is_an_objection_and_the_stop_is_streamed",
+    "an_arm_that_objects_after_its_hand_has_the_last_word",
+    "a_stop_cancels_the_grasp_under_way_and_nothing_new_is_asked_of_the_hand",
+    "a_stop_cancels_a_grasp_that_the_hand_has_yet_to_accept",
+    "fingers_of_no_number_are_an_objection_and_the_stop_is_streamed",
+    "joints_of_no_number_are_no_state",
     "a_reflex_is_recovered_from_in_the_order_that_franka_ros2_needs",
+    "an_arm_whose_mode_is_not_known_is_not_engaged",
+    "a_mode_that_is_not_told_any_more_is_an_objection_and_the_stop_is_streamed",
+    "a_recovery_ends_when_the_arm_says_that_it_obeys",
     "a_controller_that_cannot_be_switched_fails_its_step",
 )
 pytestmark = [pytest.mark.ros, pytest.mark.slow]

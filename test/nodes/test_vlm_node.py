@@ -13,7 +13,9 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from nodes.stage import Stage
+from rclpy.qos import qos_profile_sensor_data
 from std_msgs.msg import String
 from vlm.server import ChatServer, Serve, saying, servers
 
@@ -80,6 +82,20 @@ def test_an_instruction_becomes_a_program_that_parses_and_has_its_digest(convers
     assert program.sha256 == message.sha256 == status.program_sha256
     assert message.instruction == program.instruction == "pick up the red cube"
     assert message.written_by == "offline grammar"
+
+
+def test_an_instruction_is_heard_once_from_a_publisher_of_any_quality(conversation) -> None:  # type: ignore[no-untyped-def]
+    one = conversation()
+    one.show("red cube", "blue cube")
+    for number, quality in enumerate((10, qos_profile_sensor_data, topics.LATCHED), start=1):
+        person = one.other.create_publisher(String, topics.INSTRUCTION.name, quality)
+        one.until(person.get_subscription_count, what="a subscription of the instruction")
+        one.spin(0.3)
+        person.publish(String(data="pick up the red cube"))
+        one.until(lambda number=number: one.node.body._number >= number, what="a request")
+        one.spin(0.3)
+        assert one.node.body._number == number
+        one.other.destroy_publisher(person)
 
 
 def test_what_is_not_understood_is_refused_and_no_program_stays(conversation) -> None:
@@ -254,6 +270,21 @@ def test_a_served_model_writes_and_its_recording_replays_to_the_same_program(
     assert plan(request, Replay.from_file(recording)).sha256 == status.program_sha256
 
 
+def test_a_refusal_is_a_warning_in_the_diagnostics_until_the_next_instruction(conversation) -> None:
+    one = conversation()
+    one.show("red cube")
+    one.say("sing a song")
+    message = one.until_state(VlmStatus.STATE_REFUSED).message
+    one.say("")  # what the manager does when a task ends
+    one.until_state(VlmStatus.STATE_IDLE)
+    line = one.diagnose("lifecycle")
+    assert line.level == DiagnosticStatus.WARN
+    assert message in line.message
+    one.say("pick up the red cube")
+    one.until_state(VlmStatus.STATE_ACCEPTED)
+    assert one.diagnose("lifecycle").level == DiagnosticStatus.OK
+
+
 @pytest.mark.parametrize(
     ("behave", "state", "words"),
     [
@@ -274,7 +305,7 @@ def test_a_server_that_misbehaves_ends_in_a_named_reason_and_a_hold(conversation
     assert words in status.message
     assert "Traceback" not in status.message
     assert programs(one) == []
-    assert one.node.facts["alert"] == status.message
+    assert one.node.complaints["alert"] == status.message
     assert one.node.failure == ""
 
 

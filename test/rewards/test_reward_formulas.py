@@ -86,6 +86,7 @@ def test_the_term_of_a_stage_means_what_its_formula_means(formula: Along, seed: 
     exact = evaluate(formula, rollout, Exact())
     (told,) = compiled.robustness(rollout, scene).values()
     assert torch.allclose(told, torch.where(torch.isneginf(exact), math.inf, exact))
+    assert torch.equal(compiled.least_robustness(rollout, scene), told)
     hinge = evaluate(formula, rollout, Smooth(30.0)).clamp(max=0.0)
     assert torch.allclose(compiled.score(rollout, scene), torch.where(hinge.isinf(), 0.0, hinge), atol=1e-9)
 
@@ -114,6 +115,7 @@ def test_a_formula_progressed_tick_by_tick_equals_the_offline_evaluation(formula
         scene = Scene.from_observation(here, dtype=torch.float64)
         (progressed,) = compiled.robustness(chunk, scene, memory.past()).values()
         assert progressed.item() == pytest.approx(told, abs=1e-9)
+        assert torch.equal(memory.least_robustness(chunk, scene), progressed)
 
 
 def offline(formula: Along, times: list[float], tcp: Tensor, width: Tensor) -> float:

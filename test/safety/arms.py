@@ -41,9 +41,11 @@ class LinearArm:
         return HOME_Q + _INVERSE @ (position - HOME_TCP)
 
 
-def state_at(stamp_s: float, q: FloatArray = HOME_Q, velocity: float = 0.0, holds: bool = False) -> RobotState:
+def state_at(
+    stamp_s: float, q: FloatArray = HOME_Q, velocity: float | FloatArray = 0.0, holds: bool = False
+) -> RobotState:
     tcp, quat = LinearArm().tcp_pose(q)
-    return RobotState(stamp_s, q, np.full(7, velocity), tcp, quat, 0.038 if holds else GRIPPER_OPEN_M, holds)
+    return RobotState(stamp_s, q, np.zeros(7) + velocity, tcp, quat, 0.038 if holds else GRIPPER_OPEN_M, holds)
 
 
 def chunk_along(path: Callable[[float], FloatArray], stamp_s: float, **changes: object) -> ActionChunk:
@@ -69,35 +71,67 @@ def still(time_s: float) -> FloatArray:
     return HOME_TCP
 
 
-class Cell:
-    """An executor, an arm that does exactly what it is told, and a clock."""
+class PerfectArm:
+    """Is always where it was sent."""
 
-    def __init__(self, start_s: float = 10.0, executor: Executor | None = None, **settings: object) -> None:
+    def follow(self, q: FloatArray, sent: FloatArray, duration_s: float) -> FloatArray:
+        return sent
+
+
+class CompliantArm:
+    """Comes after its set-points as a lag of first order, and rests `standing_error` beside them, as arms do.
+
+    An `obstacle` is the interval of joint positions (2, 7) that it cannot leave, whatever it is sent.
+    """
+
+    def __init__(self, lag_s: float = 0.045, standing_error: float | FloatArray = 0.01) -> None:
+        self.lag_s, self.standing_error = lag_s, np.zeros(7) + standing_error
+        self.obstacle = np.array([np.full(7, -np.inf), np.full(7, np.inf)])
+
+    def follow(self, q: FloatArray, sent: FloatArray, duration_s: float) -> FloatArray:
+        share = 1.0 - np.exp(-duration_s / self.lag_s)
+        return np.clip(q + share * (sent + self.standing_error - q), *self.obstacle)
+
+
+class Cell:
+    """An executor, an arm that does what it is told as well as it can, and a clock."""
+
+    def __init__(
+        self,
+        start_s: float = 10.0,
+        executor: Executor | None = None,
+        arm: PerfectArm | CompliantArm | None = None,
+        **settings: object,
+    ) -> None:
         self.settings = ExecutorSettings(**settings)  # type: ignore[arg-type]
         self.executor = executor or Executor(FR3_LIMITS, self.settings, LinearArm())
         self.now_s = start_s
-        self.q = HOME_Q
+        self.body = arm or PerfectArm()
+        self.q, self.velocity = HOME_Q, np.zeros(7)  # measured
         self.sent: list[FloatArray] = []
         self.stamps: list[float] = []
         self.grips: list[float] = []
         self.measures = True
 
     def arm(self) -> Verdict:
-        return self.executor.arm(state_at(self.now_s, self.q), self.now_s)
+        return self.executor.arm(state_at(self.now_s, self.q, self.velocity), self.now_s)
 
     def submit(self, chunk: ActionChunk) -> Verdict:
         return self.executor.submit(chunk, self.now_s)
 
     def run(self, duration_s: float) -> None:
         for _ in range(round(duration_s / self.settings.control_period_s)):
-            self.now_s += self.settings.control_period_s
+            period_s = self.settings.control_period_s
+            self.now_s += period_s
             set_point = self.executor.step(self.now_s)
-            self.q = set_point.joint_positions
-            self.sent.append(self.q)
+            self.sent.append(set_point.joint_positions)
+            before, self.q = self.q, self.body.follow(self.q, set_point.joint_positions, period_s)
+            if isinstance(self.body, CompliantArm):
+                self.velocity = (self.q - before) / period_s
             self.stamps.append(self.now_s)
             self.grips.append(set_point.gripper_width_m)
             if self.measures:
-                self.executor.observe(state_at(self.now_s, self.q))
+                self.executor.observe(state_at(self.now_s, self.q, self.velocity))
 
     @property
     def tcp(self) -> FloatArray:

@@ -10,7 +10,7 @@ import sys
 import time
 
 import numpy as np
-from safety.arms import HOME_Q, Cell, LinearArm
+from safety.arms import HOME_Q, Cell, CompliantArm, LinearArm, PerfectArm
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import ActionChunk
@@ -41,7 +41,10 @@ class Stream:
 
     def __init__(self, seed: int, period_s: float) -> None:
         self.rng = np.random.default_rng(seed)
-        self.cell = Cell(control_period_s=period_s, chunk_timeout_s=0.1, policy_timeout_s=0.3)
+        # Every other arm lags behind and rests beside its set-points.
+        error = np.random.default_rng([seed, 1]).uniform(-0.02, 0.02, 7)
+        arm = CompliantArm(standing_error=error) if seed % 2 else PerfectArm()
+        self.cell = Cell(arm=arm, control_period_s=period_s, chunk_timeout_s=0.1, policy_timeout_s=0.3)
         self.kinds: list[str] = []
 
     def run(self, chunks: int = 3) -> None:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from safety.arms import HOME_Q, HOME_TCP, Cell, LinearArm, chunk_along, moving, state_at, still
+from safety.arms import HOME_Q, HOME_TCP, Cell, CompliantArm, LinearArm, chunk_along, moving, state_at, still
 
 from vls_steering.core.types import GRIPPER_OPEN_M
 from vls_steering.safety import (
@@ -331,3 +331,41 @@ def test_more_checks_can_be_added_and_see_plans_and_stops() -> None:
     assert cell.submit(chunk_along(moving(0.1, cell.now_s), cell.now_s)).accepted
     cell.run(0.3)
     assert len(seen) > 30
+
+
+def stopped_compliant_cell(standing_error: float) -> Cell:
+    """Stopped for good in the middle of a motion; the arm rests beside its last set-point."""
+    cell = Cell(arm=CompliantArm(standing_error=standing_error))
+    cell.arm()
+    follow(cell, 0.2, 0.5)
+    cell.executor.stop(ReasonCode.POLICY_SILENT, cell.now_s)
+    cell.run(1.0)
+    return cell
+
+
+def test_arming_an_arm_that_follows_already_makes_no_step_of_its_standing_error() -> None:
+    cell = stopped_compliant_cell(standing_error=0.01)
+    assert cell.arm().accepted
+    cell.run(0.3)
+    assert cell.executor.status().state is ExecutorState.READY
+    assert violations(cell.sent, 0.01, FR3_LIMITS) == ()
+
+
+def test_an_arm_far_from_where_it_was_sent_is_not_armed_again_from_there() -> None:
+    cell = stopped_compliant_cell(standing_error=0.06)
+    refused = cell.arm()
+    assert refused.reason is ReasonCode.TRACKING_ERROR
+    assert "recover_and_arm" in refused.text
+    assert cell.executor.begin_recovery(None, cell.now_s).accepted
+    state = state_at(cell.now_s, cell.q)
+    assert cell.executor.arm(state, cell.now_s, recovered=True).accepted
+    cell.run(0.01)
+    assert cell.sent[-1] == pytest.approx(state.joint_positions, abs=0), "from where it is, it does not follow any more"
+
+
+def test_an_arm_that_has_let_go_is_taken_over_where_it_is() -> None:
+    cell = stopped_compliant_cell(standing_error=0.01)
+    state = state_at(cell.now_s, cell.q)
+    assert cell.executor.arm(state, cell.now_s, engaged=False).accepted
+    cell.run(0.01)
+    assert cell.sent[-1] == pytest.approx(state.joint_positions, abs=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from safety.arms import HOME_Q, Cell, chunk_along, state_at, still
@@ -9,7 +11,18 @@ from safety.arms import HOME_Q, Cell, chunk_along, state_at, still
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import DOWN_QUAT_XYZW
 from vls_steering.robots.kinematics import ArmKinematics
-from vls_steering.safety import FR3_LIMITS, ExecutorSettings, ExecutorState, ReasonCode, tcp_violations
+from vls_steering.safety import (
+    FR3_LIMITS,
+    PANDA_LIMITS,
+    ArmLimits,
+    Executor,
+    ExecutorSettings,
+    ExecutorState,
+    JointChunk,
+    ReasonCode,
+    Verdict,
+    tcp_violations,
+)
 from vls_steering.safety.checks import JointPath
 from vls_steering.safety.tcp import TcpPath, tcp_path_check
 
@@ -113,3 +126,61 @@ def test_there_is_no_recovery_under_a_pressed_stop_or_in_motion() -> None:
     cell.arm()
     cell.submit(chunk_along(still, cell.now_s))
     assert cell.executor.begin_recovery(state_at(cell.now_s), cell.now_s).reason is ReasonCode.NOT_AT_REST
+
+
+LEANING = np.array([0.0, 0.9, 0.0, 2.1, 0.0, -0.3, 0.0])  # from home towards the stretched arm
+
+
+def lean_on(start: float, speed: float, duration_s: float) -> tuple[list[float], list[Verdict]]:
+    """Condition numbers of what is sent when a policy asks, chunk by chunk, to stretch the arm a little more."""
+    roomy = ExecutorSettings(workspace_lower_m=(-2.0, -2.0, -2.0), workspace_upper_m=(2.0, 2.0, 2.0), max_tilt_rad=1.6)
+    executor = Executor(FR3_LIMITS, roomy, ARM)
+    q, now_s = leaning_to(start), 0.0
+    executor.arm(state_at(now_s, q), now_s)
+    conditions, verdicts = [], []
+    for _ in range(round(duration_s / 0.1)):
+        ahead = 0.1 * np.arange(1, 5)
+        chunk = JointChunk(now_s, now_s + ahead, q + speed * np.outer(ahead, LEANING), np.full(4, 0.08))
+        verdicts.append(executor.submit(chunk, now_s))
+        for _ in range(10):
+            now_s += 0.01
+            q = executor.step(now_s).joint_positions
+            executor.observe(state_at(now_s, q))
+        conditions.append(float(np.linalg.cond(ARM.jacobian(q))))
+    return conditions, verdicts
+
+
+@pytest.mark.parametrize(("start", "speed"), [(28.8, 0.002), (27.0, 0.005), (20.0, 0.05)])
+def test_no_stream_of_small_steps_creeps_past_the_condition_number_that_is_never_exceeded(
+    start: float, speed: float
+) -> None:
+    conditions, verdicts = lean_on(start, speed, 8.0)
+    assert max(conditions) <= SETTINGS.singularity_stop * 1.001
+    assert verdicts[-1].reason is ReasonCode.SINGULARITY
+
+
+def test_an_arm_that_stands_beyond_it_may_leave_but_not_go_further() -> None:
+    conditions, verdicts = lean_on(35.0, 0.005, 2.0)
+    assert max(conditions) <= np.linalg.cond(ARM.jacobian(leaning_to(35.0))) * 1.001
+    assert {v.reason for v in verdicts} == {ReasonCode.SINGULARITY}
+    conditions, verdicts = lean_on(35.0, -0.05, 3.0)
+    assert conditions[-1] < 30.0
+    assert all(v.accepted for v in verdicts)
+
+
+@pytest.mark.parametrize("limits", [FR3_LIMITS, PANDA_LIMITS], ids=["fr3", "panda"])
+def test_with_the_largest_share_of_the_joints_jerk_the_hand_keeps_its_own(limits: ArmLimits) -> None:
+    """Every joint at once, in the worst combination of senses, in postures all over the range.
+
+    What accelerations add while the hand turns is small: 2.5 rad/s of turning times 9 m/s2, or times 17 rad/s2, and
+    the same again of velocities.
+    """
+    (most,) = (m.le for m in ExecutorSettings.model_fields["jerk_fraction"].metadata if hasattr(m, "le"))
+    senses = np.array(list(itertools.product((-1.0, 1.0), repeat=7)))
+    rng = np.random.default_rng(5)
+    hand = limits.cartesian
+    for q in rng.uniform(FR3_LIMITS.position_lower, FR3_LIMITS.position_upper, (1000, 7)):
+        jerks = senses @ (most * limits.jerk * ARM.jacobian(q)).T
+        turning = 3 * hand.rotation.velocity
+        for part, kind in ((jerks[:, :3], hand.translation), (jerks[:, 3:], hand.rotation)):
+            assert np.linalg.norm(part, axis=1).max() + turning * kind.acceleration < kind.jerk

@@ -11,9 +11,10 @@ from vls_steering.core.types import DOWN_QUAT_XYZW, SetPoint
 from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.sim.layout import KeepOut, SceneLayout
 from vls_steering.sim.objects import CLUTTER, GRASPABLES
-from vls_steering.sim.oracle import Oracle
+from vls_steering.sim.oracle import Oracle, candidates
 from vls_steering.sim.privileged import true_keypoints
 from vls_steering.sim.proven import ProvenLayouts
+from vls_steering.sim.scene_names import CAMERA_SCENES, SCENE_NAMES
 from vls_steering.sim.scenes import SCENES, draw_layout
 from vls_steering.sim.scripted import Route
 from vls_steering.sim.tables import PLATE_Y_M
@@ -45,6 +46,23 @@ def test_a_seed_names_one_layout(scene: str, target: str) -> None:
 def test_every_shift_can_be_solved(oracle: Oracle, scene: str) -> None:
     skill = Skill(SkillKind.LIFT, "blue cube")
     assert oracle.solution(oracle.draw_solvable(scene, 3, skill), skill) is not None
+
+
+def test_every_scene_has_a_name_that_can_be_offered() -> None:
+    assert set(SCENE_NAMES) == set(SCENES)
+
+
+def test_what_no_camera_sees_and_no_sentence_says_is_for_the_benchmark_alone() -> None:
+    assert {scene for scene in SCENES if draw_layout(scene, 5).keep_out} == set(SCENE_NAMES) - set(CAMERA_SCENES)
+
+
+@pytest.mark.parametrize("kind", SkillKind)
+def test_a_layout_is_only_tried_when_it_holds_what_the_skill_is_about(kind: SkillKind) -> None:
+    """Training's tables lack some object as often as not, and sometimes the plate."""
+    for seed in range(20):
+        layout = next(candidates("training", seed, Skill(kind, "yellow brick")))
+        assert "yellow brick" in layout.object_names
+        assert kind is not SkillKind.PLACE or layout.plate_xy_m is not None
 
 
 def test_a_keep_out_leaves_only_ways_around(oracle: Oracle) -> None:
@@ -107,6 +125,18 @@ def test_exchanged_objects_stand_where_the_other_stood(world: World) -> None:
         np.testing.assert_allclose(after.positions[name][:2], before[other][:2], atol=1e-3)
         np.testing.assert_allclose(after.layout.position_of(name), before[other][:2], atol=1e-3)
     assert after.layout.exchange is None
+
+
+def test_in_a_graph_of_nodes_objects_wait_for_the_arm_before_they_change_places(world: World) -> None:
+    layout = draw_layout("swapped", 3, "red cube")
+    world.reset(layout)
+    world.begin_with_motion()
+    world.step(5.0)
+    assert world.layout.exchange is not None
+    robot = world.robot_state()
+    world.apply(SetPoint(robot.stamp_s, robot.joint_positions + 0.1 * np.eye(7)[0], np.zeros(7), 0.08))
+    world.step(1.3)
+    assert world.layout.exchange is None
 
 
 def test_objects_do_not_change_places_under_the_hand(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from steering.worlds import SPACE
 from torch import Tensor
@@ -75,15 +76,18 @@ def test_it_stays_within_the_bounds_of_guidance() -> None:
     assert bool((found.shift_m > 0.0).all())
 
 
-def test_the_released_repulsion_is_the_gradient_of_inverse_distance_on_the_noisy_paths() -> None:
+@pytest.mark.parametrize(("path_s", "steps"), [(0.0, 16), (0.8, 8)])
+def test_the_released_repulsion_is_the_gradient_of_inverse_distance_on_the_noisy_paths(
+    path_s: float, steps: int
+) -> None:
     x = chunks(4)
     level = torch.full((4,), 0.9)
     alpha, sigma = SCHEDULE.alpha(level), SCHEDULE.sigma(level)
     noisy = x.clone().requires_grad_()
-    paths = (noisy[:, 1:, :3] * SCALE[1:]).flatten(1)
+    paths = (noisy[:, :steps, :3] * SCALE[:steps]).flatten(1)
     distance = ((paths[:, None] - paths[None]).square().sum(2) + 1e-6).sqrt()
     potential = ((1.0 / (distance + 1e-6)) * (1.0 - torch.eye(4))).sum()
     (slope,) = torch.autograd.grad(potential, noisy)
-    found = InverseDistance(SPACE, 20.0, 0.0, x).estimate(torch.zeros_like, x, alpha, sigma)
+    found = InverseDistance(SPACE, 20.0, 0.0, path_s, x).estimate(torch.zeros_like, x, alpha, sigma)
     expected = -(20.0 * sigma / alpha)[:, None, None] * slope
     torch.testing.assert_close(found.clean - found.raw, expected, rtol=1e-3, atol=1e-4)

@@ -134,3 +134,18 @@ def test_a_deadline_that_is_met_changes_nothing(schedule: NoiseSchedule) -> None
     for one, other in zip(with_time, without_deadline, strict=True):
         assert np.array_equal(one.candidates, other.candidates)
         assert not one.telemetry.reason
+
+
+@both
+def test_a_plan_of_which_nothing_is_left_is_not_gone_on_with(schedule: NoiseSchedule) -> None:
+    """Late for so long that every step of the last chunk is over: its last pose sent again is no steering."""
+    horizon_s = 1.6
+    policy = Slow(fan(1.0, 1.0, 1.0, schedule=schedule))
+    settings = vary("ours", deadline_ms=200.0, start={"max_age_s": 10.0})
+    pilot = Pilot(policy, settings, seed=4, clock=policy.clock)
+    pilot.set_program(Wishes((Wish(mode_goal(policy, 2)),)))
+    pilot.tick(observe(0.0))
+    policy.reading_ms = 200.0
+    late = pilot.tick(observe(horizon_s + 0.05))
+    assert late.chunk.source is ChunkSource.HOLD
+    assert "no plan to go on with" in late.telemetry.reason

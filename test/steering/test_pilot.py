@@ -16,7 +16,8 @@ from vls_steering.core.types import GRIPPER_OPEN_M, ChunkSource, Observation
 from vls_steering.policies.analytic import GaussianMixture, MixturePolicy, make_fan
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.steering import PRESETS, Pilot, SteeringSettings, TickResult, preset
-from vls_steering.steering.chunks import switched
+from vls_steering.steering.ablations import ABLATIONS
+from vls_steering.steering.chunks import hold_chunk, switched
 
 TICKS = 5
 
@@ -312,6 +313,7 @@ def test_settings_refuse_nonsense_and_presets_are_settings() -> None:
     with pytest.raises(ConfigurationError, match="unknown steering preset"):
         preset("magic")
     assert all(isinstance(settings, SteeringSettings) for settings in PRESETS.values())
+    assert all(preset(name) != preset("ours") for name in ABLATIONS)
     assert not preset("base_warm").steers
     assert preset("best_of_k").steers
 
@@ -333,3 +335,97 @@ def test_a_chunk_that_was_cut_short_is_not_relied_upon() -> None:
     result = made.tick(observe(3.8), delay_s=0.3)
     np.testing.assert_allclose(result.chunk.times_s[0], 4.2)
     assert result.telemetry.frozen == 0
+
+
+HOME = (0.40, 0.0, 0.30)
+
+
+def moving(seed: int = 0) -> tuple[Pilot, tuple[float, float, float]]:
+    """A pilot of which the arm has followed three chunks, and where that has brought it at 0.3 s."""
+    policy = fan(1.0, 1.0, 1.0)
+    made, tcp = pilot(policy, Wish(mode_goal(policy, 0)), seed=seed), HOME
+    for tick in range(3):
+        tcp = tuple(made.tick(observe(0.1 * tick, tcp)).chunk.positions[0])
+    return made, tcp
+
+
+def test_an_arm_that_follows_its_chunk_goes_on_with_it() -> None:
+    made, tcp = moving()
+    result = made.tick(observe(0.3, tcp), delay_s=0.05)
+    assert (result.telemetry.warm, result.telemetry.frozen) == (True, 1)
+    np.testing.assert_allclose(result.chunk.times_s[0], 0.4)
+
+
+@pytest.mark.parametrize("cause", ["told to hold", "away from its plan", "heard nothing for too long"])
+def test_what_was_planned_before_a_stop_binds_nobody_after_it(cause: str) -> None:
+    """Else the chunk would begin where the plan had the arm by now, and tear at it."""
+    made, tcp = moving()
+    at_s = 0.3
+    if cause == "told to hold":
+        here = observe(at_s, tcp)
+        made.commit(hold_chunk(here, 16, True, 0.1, "", 0))
+    elif cause == "away from its plan":
+        tcp = (tcp[0], tcp[1], tcp[2] + 1.1 * preset("ours").start.max_miss_m)
+    else:
+        at_s += 1.1 * preset("ours").start.max_age_s
+    result = made.tick(observe(at_s, tcp), delay_s=0.05)
+    assert (result.telemetry.warm, result.telemetry.frozen) == (False, 0)
+    np.testing.assert_allclose(result.chunk.times_s[0], at_s + 0.15)
+    assert np.linalg.norm(result.chunk.positions[0] - tcp) < 0.05
+
+
+def test_the_gripper_stays_as_it_was_told_when_a_plan_is_given_up() -> None:
+    made, tcp = moving()
+    told = made.tick(observe(0.3, tcp)).chunk
+    closed = replace(told, gripper_widths_m=np.zeros_like(told.gripper_widths_m))
+    made.commit(closed)
+    away = observe(0.45, (tcp[0], tcp[1], tcp[2] + 0.2))
+    assert away.robot.gripper_width_m == GRIPPER_OPEN_M
+    made._remember(away)
+    assert made._executed is not None
+    assert set(made._executed.gripper_widths_m) == {0.0}
+
+
+def test_steering_that_makes_no_difference_does_not_count_as_steering() -> None:
+    """A reward that is the same for every chunk bends nothing and prefers none: a silent no-op must show."""
+    policy = fan(1.0, 1.0, 1.0)
+    flat = pilot(policy, Wish(mode_goal(policy, 0), spoil=lambda score: 0.0 * score))
+    results = fly(flat, 3)
+    assert not any(result.telemetry.steered for result in results)
+    assert results[-1].telemetry.share_steered == 0.0
+
+
+def test_a_particle_that_went_back_to_noise_has_no_claim_to_go_on() -> None:
+    """The world puts the only mode elsewhere: nothing of the executed chunk is left, so no margin protects it."""
+    both = make_fan(SPACE, reach_m=0.2, weights=(1.0, 1.0))
+    sides = [GaussianMixture(torch.zeros(1), both.mixture.means[[m]], both.mixture.stds[[m]]) for m in (0, 1)]
+    policy = MixturePolicy(sides[0], SPACE)
+    settings = vary("ours", select={"lineage_margin": 10.0}, start={"jump_raise": 0.5, "jump_cold": 0.6})
+    made = begun(policy, settings, Wish(mode_goal(both, 1)), 0)
+    fly(made, 4)
+    policy.mixture = sides[1]
+    after = fly(made, 1, start=4)[0]
+    assert after.telemetry.jumped > 0
+    assert after.telemetry.levels[0] == 1.0
+    assert after.scores[after.chosen] == after.scores.max()
+
+
+class _Exact(Wish):
+    """Knows of the first candidate only that its robustness is not a number."""
+
+    asked = 0
+
+    def least_robustness(self, rollout: Rollout, scene: Scene) -> torch.Tensor:
+        self.asked += 1
+        found = super().least_robustness(rollout, scene)
+        return torch.where(torch.arange(len(found)) == 0, torch.nan, found)
+
+
+def test_exact_robustness_is_asked_for_where_it_has_a_weight_and_what_is_none_is_out() -> None:
+    policy = fan(1.0, 1.0, 1.0)
+    for weight in (0.0, 1.0):
+        stage = _Exact(mode_goal(policy, 0))
+        result = begun(policy, vary("ours", select={"robustness_weight": weight}), stage, 0).tick(observe(0.0))
+        assert stage.asked == (1 if weight else 0)
+        assert np.isneginf(result.scores[0]) == bool(weight)
+        assert result.chosen > 0 or not weight

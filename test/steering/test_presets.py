@@ -12,13 +12,18 @@ REWARDED = sorted(name for name, settings in PRESETS.items() if settings.steers)
 
 @pytest.mark.parametrize("name", REWARDED)
 def test_a_steered_method_reaches_one_of_three_modes_more_often_than_chance(name: str) -> None:
-    """The released one's best index is what its multinomial left over; 20 draws at 1/3 reach 12 with p < .02."""
+    """At 1/3, 20 draws reach 12 with p < .02, and 60 reach 29.
+
+    The released one sees less than half of the way to the goal, and its best index is what its multinomial left over:
+    it does not get as far above chance.
+    """
+    draws, needed = (60, 29) if name == "vls_released" else (20, 12)
     policy = fan(1.0, 1.0, 1.0)
     stage = Wish(mode_goal(policy, 2))
     hits = sum(
-        chosen_mode(policy, begun(policy, preset(name), stage, seed).tick(observe(0.0))) == 2 for seed in range(20)
+        chosen_mode(policy, begun(policy, preset(name), stage, seed).tick(observe(0.0))) == 2 for seed in range(draws)
     )
-    assert hits >= 12
+    assert hits >= needed
 
 
 def test_warm_costs_a_quarter_of_cold_in_network_rows() -> None:

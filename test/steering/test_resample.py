@@ -100,6 +100,26 @@ def test_the_final_correction_leaves_the_law_of_the_last_reward(potential: str) 
     assert {round(float(value), 9) for value in after.swarm.spent} <= last
 
 
+def test_vls_s_correction_weighs_the_best_on_record_instead() -> None:
+    """Whoever once was good stays good: the law depends on the way there."""
+    knobs = {"potential": "max", "tilt": "fixed", "inverse_temperature": 2.0, "elites": 0}
+    at = look(resampler(**knobs, ess_target=0.01), swarm(), torch.arange(K) * 1.0).swarm  # not resampled: nothing paid
+    bad = torch.full((K,), -3.0)
+    corrected = look(resampler(**knobs, correction="memory"), at, bad, LAST)
+    expected = 2.0 * torch.arange(K, dtype=torch.float64)
+    assert set(corrected.swarm.spent.tolist()) <= set(expected.tolist())
+    assert not look(resampler(**knobs), at, bad, LAST).resampled  # by the last reward all are equally bad
+
+
+@pytest.mark.parametrize("lands", [False, True])
+def test_only_the_last_look_redraws_whatever_the_effective_size(lands: bool) -> None:
+    """As VLS's code does: weights that differ by a hair are left alone on the way and drawn from at the end."""
+    made = resampler(potential="max", tilt="fixed", inverse_temperature=10.0, scheme="multinomial", correction="memory")
+    found = look(made, swarm(), 1e-4 * torch.arange(K), LAST if lands else ON_THE_WAY)
+    assert found.ess > 0.99 * K
+    assert found.resampled is lands
+
+
 def test_max_remembers_the_best_and_sum_adds_up_and_rt_forgets() -> None:
     for potential, expected in (("max", 3.0), ("sum", 4.0), ("rt", 1.0)):
         made = resampler(potential=potential, tilt="fixed", inverse_temperature=0.0)

@@ -14,6 +14,7 @@ from vls_steering.steering.select import (
     Candidates,
     LimitsScorer,
     OverlapScorer,
+    RobustnessScorer,
     Selector,
     SmoothnessScorer,
     admissible,
@@ -129,3 +130,16 @@ def test_by_memory_the_scorers_are_not_asked() -> None:
     assert selector(choose="memory").select(field, None).chosen == 2
     unseen = replace(field, memory=torch.full((3,), -math.inf, dtype=torch.float64))
     assert selector(choose="memory").select(unseen, None).chosen == 0
+
+
+def test_exact_robustness_can_have_a_say_of_its_own() -> None:
+    """The smooth reward is only near the exact one: what meets the condition may earn a hair less."""
+    field = replace(candidates([-1.0, -1.001]), robustness=torch.tensor([-0.4, 0.2]))
+    assert selector().select(field, None).chosen == 0
+    assert selector(robustness_weight=3.0).select(field, None).chosen == 1
+
+
+def test_a_stage_without_conditions_has_no_robustness_to_prefer_by() -> None:
+    for robustness in (None, torch.full((3,), math.inf)):
+        field = replace(candidates([0.0, 1.0, 2.0]), robustness=robustness)
+        assert RobustnessScorer().score(field).tolist() == [0.0, 0.0, 0.0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from steering.worlds import Wish, observe
@@ -136,3 +138,46 @@ def test_the_time_of_a_stage_counts_from_its_own_beginning() -> None:
     assert (status.index, status.overdue) == (1, False)
     assert not run(machine, 1.4, 0.2).overdue
     assert run(machine, 1.7, 0.1).overdue
+
+
+class _Remembers(Wish):
+    """A stage whose past matters; its memory is known by the stage's name."""
+
+    def memory(self) -> Wish:  # type: ignore[override]
+        return replace(self)
+
+    def observe(self, observation: Observation) -> None: ...
+
+
+class _OutOfSight(_Remembers):
+    """Its object cannot be seen, whatever is asked."""
+
+    def progress(self, observation: Observation) -> float:
+        raise StreamFault("the program needs 'red cube'")
+
+    def ready(self, observation: Observation) -> bool:
+        raise StreamFault("the program needs 'red cube'")
+
+
+def test_a_way_back_that_cannot_be_seen_is_not_gone_half() -> None:
+    """The stage before the lost one has an object out of sight: nothing changes, judge and index stay together."""
+    first, last = _Remembers(torch.zeros(3), name="first"), _Remembers(torch.zeros(3), name="last")
+    middle = _Remembers(torch.zeros(3), name="middle")
+    machine = StageMachine([first, middle, last], SETTINGS)
+    first.measured_done = middle.measured_done = True
+    assert run(machine, 0.0, 0.5).index == 2
+    first.measured_done = middle.measured_done = last.measured_ready = False
+    middle.__class__ = _OutOfSight
+    status = run(machine, 1.0, 1.0)
+    assert (status.index, status.event) == (2, "")
+    assert machine.judge.name == machine.stage.name == "last"  # type: ignore[attr-defined]
+
+
+def test_a_stage_whose_object_is_out_of_sight_is_current_all_the_same() -> None:
+    first, second = _Remembers(torch.zeros(3), name="first"), _OutOfSight(torch.zeros(3), name="second")
+    machine = StageMachine([first, second], SETTINGS)
+    first.measured_done, first.measured_progress = True, 1.0
+    status = run(machine, 0.0, 0.2)
+    assert (status.index, status.turned, status.event) == (1, True, "reached: first")
+    assert status.progress == 0.0
+    assert machine.judge.name == "second"  # type: ignore[attr-defined]

@@ -104,6 +104,10 @@ class Wish:
     def safety(self, rollout: Rollout, scene: Scene) -> Tensor:
         return (self.wall_m - rollout.tcp[..., 1]).amin(dim=1)
 
+    def least_robustness(self, rollout: Rollout, scene: Scene) -> Tensor:
+        """Of ending within 1 cm of the goal, in units of 10 cm."""
+        return 10.0 * (0.01 - (rollout.tcp[:, -1] - self.goal.to(rollout.tcp)).norm(dim=-1))
+
     def safety_now(self, scene: Scene) -> float:
         return self.wall_m - float(scene.tcp[1])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from vls_steering import __version__
 from vls_steering.bench.calibration import (
+    SIGNIFICANT,
     Calibration,
     CurvePoint,
     SelectOverride,
@@ -23,14 +24,15 @@ from vls_steering.bench.calibration import (
 )
 from vls_steering.bench.episode import EpisodeSpec
 from vls_steering.bench.journal import Journal
-from vls_steering.bench.latency import check_writable
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
+from vls_steering.bench.provenance import commit, steering_config
 from vls_steering.bench.seeds import listed_seeds
 from vls_steering.bench.spread import spread, stage
-from vls_steering.bench.statistics import success_rate
+from vls_steering.bench.statistics import paired_difference, success_rate
 from vls_steering.bench.suites import suite
-from vls_steering.policies import load_policy
+from vls_steering.core.files import check_writable
+from vls_steering.policies import open_policy
 from vls_steering.steering.presets import preset
 from vls_steering.steering.settings import SteeringSettings
 
@@ -45,9 +47,9 @@ class CalibrateOptions:
 
     out: Path
     policy: Path
-    suite: str = "quick"
+    suite: str = "shift"  # what every setting solves says nothing: quick is saturated
     preset: str = "ours"
-    episodes: int = 20  # seeds of each setting, dealt out to the tasks as the suite does
+    episodes: int = 100  # seeds of each setting, dealt out to the tasks as the suite does
     particles: tuple[int, ...] = PARTICLES
     temperatures: tuple[float, ...] = TEMPERATURES
     jobs: int = 1
@@ -84,12 +86,12 @@ def run_calibration(options: CalibrateOptions) -> Calibration:
     Raises ConfigurationError for an unknown policy, suite or preset or an output that cannot be written, before any
     episode.  Interrupted, it goes on with `resume`.
     """
-    policy = load_policy(options.policy)
+    policy = open_policy(options.policy)
     base = preset(options.preset)
     chosen = suite(options.suite)
     check_writable(options.out)
-    identity = {"policy": policy.sha256, "preset": base.model_dump(), "suite": options.suite}
-    journal = Journal(options.out.with_suffix(".episodes.jsonl"), identity, Cell)
+    identity = {"policy": policy.sha256, "preset": base.model_dump(mode="json"), "suite": options.suite}
+    journal = Journal(options.out.with_suffix(".episodes.jsonl"), lambda _: identity, Cell)
     if not options.resume:
         journal.clear()
     dealt = chosen.deal(chosen.tasks, listed_seeds(SEEDS, options.episodes).values)
@@ -97,9 +99,9 @@ def run_calibration(options: CalibrateOptions) -> Calibration:
     total = (len(options.particles) + len(options.temperatures)) * len(layouts)
     with Progress("calibrate", total) as progress:
         runs = _Runs(options, journal, layouts, progress)
-        curve = runs.points([(count, base.select.temperature) for count in options.particles])
+        curve = runs.curve([(count, base.select.temperature) for count in options.particles])
         cap = cheapest_as_good(curve, lambda point: point.particles)
-        temperatures = runs.points([(cap.particles, temperature) for temperature in options.temperatures])
+        temperatures = runs.curve([(cap.particles, temperature) for temperature in options.temperatures])
         choice = cheapest_as_good(temperatures, lambda point: point.temperature)
     calibration = Calibration(
         policy=policy.name,
@@ -117,9 +119,12 @@ def run_calibration(options: CalibrateOptions) -> Calibration:
             "seeds": SEEDS,
             "perception": "privileged",
             "clock": "paused",
+            "rule": f"the cheapest not below the best with p < {SIGNIFICANT}, McNemar on the same episodes",
+            "steering": steering_config({options.preset: base}),
         },
         machine=describe_machine(),
         version=__version__,
+        commit=commit(),
     )
     save_calibration(calibration, options.out)
     return calibration
@@ -134,7 +139,7 @@ class _Runs:
         self._options, self._journal, self._layouts, self._progress = options, journal, layouts, progress
         self._done = {cell: EpisodeOutcome(**outcome) for cell, outcome in journal.read().items()}
 
-    def points(self, settings: Sequence[tuple[int, float]]) -> list[CurvePoint]:
+    def curve(self, settings: Sequence[tuple[int, float]]) -> list[CurvePoint]:
         """One point for each (K, temperature), every one over the same layouts."""
         # By layout first: an interrupted run has seen every setting about equally often.
         cells = [Cell(task, seed, *setting) for task, seed in self._layouts for setting in settings]
@@ -146,21 +151,30 @@ class _Runs:
             self._done[cell] = outcome
             self._journal.append(cell, asdict(outcome))
             self._advance(cell)
-        return [self._point(*setting) for setting in settings]
+        return curve_points({setting: self._episodes(*setting) for setting in settings})
 
-    def _point(self, particles: int, temperature: float) -> CurvePoint:
-        outcomes = [self._done[Cell(task, seed, particles, temperature)] for task, seed in self._layouts]
-        return curve_point(particles, temperature, [(outcome.success, outcome.tick_ms) for outcome in outcomes])
+    def _episodes(self, particles: int, temperature: float) -> list[EpisodeOutcome]:
+        return [self._done[Cell(task, seed, particles, temperature)] for task, seed in self._layouts]
 
     def _advance(self, cell: Cell) -> None:
         note = f"K {cell.particles} temperature {cell.temperature:g}: {cell.task}"
         self._progress.advance(note, ok=self._done[cell].success)
 
 
-def curve_point(particles: int, temperature: float, episodes: Sequence[tuple[bool, float]]) -> CurvePoint:
-    """`episodes` are pairs of success and median tick in ms."""
-    rate = success_rate([success for success, _ in episodes])
-    ticks = sorted(tick_ms for _, tick_ms in episodes if tick_ms > 0.0)
+def curve_points(measured: Mapping[tuple[int, float], Sequence[EpisodeOutcome]]) -> list[CurvePoint]:
+    """(K, temperature) -> its episodes, the same layouts in the same order for all; one point for each.
+
+    Each is compared with the best one, of equally good ones the first.
+    """
+    solved = {setting: [episode.success for episode in episodes] for setting, episodes in measured.items()}
+    best = max(solved.values(), key=sum)
+    return [_point(*setting, episodes, best) for setting, episodes in measured.items()]
+
+
+def _point(particles: int, temperature: float, episodes: Sequence[EpisodeOutcome], best: Sequence[bool]) -> CurvePoint:
+    solved = [episode.success for episode in episodes]
+    rate, against = success_rate(solved), paired_difference(list(best), solved)
+    ticks = [episode.tick_ms for episode in episodes if episode.tick_ms > 0.0]
     return CurvePoint(
         particles=particles,
         temperature=temperature,
@@ -168,7 +182,10 @@ def curve_point(particles: int, temperature: float, episodes: Sequence[tuple[boo
         successes=rate.successes,
         wilson_low=round(rate.wilson_low, 4),
         wilson_high=round(rate.wilson_high, 4),
-        tick_ms_p50=round(ticks[len(ticks) // 2], 2) if ticks else 0.0,
+        tick_ms_p50=round(float(np.median(ticks)), 2) if ticks else 0.0,
+        only_best=against.only_first,
+        only_this=against.only_second,
+        p_value=against.p_value,
     )
 
 
@@ -201,7 +218,7 @@ def run_episode(options: CalibrateOptions, cell: Cell) -> EpisodeOutcome:
 def _print(calibration: Calibration) -> None:
     chosen = calibration.steering
     table = Table(title=f"{calibration.policy}: K cap {chosen.particles}, temperature {chosen.select.temperature:g}")
-    for column in ("K", "temperature", "success", "95 % interval", "tick p50 ms"):
+    for column in ("K", "temperature", "success", "95 % interval", "only the best", "only this", "p", "tick p50 ms"):
         table.add_column(column)
     for point in (*calibration.curve, *calibration.temperatures):
         table.add_row(
@@ -209,6 +226,9 @@ def _print(calibration: Calibration) -> None:
             f"{point.temperature:g}",
             f"{point.successes}/{point.n}",
             f"{point.wilson_low:.2f} .. {point.wilson_high:.2f}",
+            str(point.only_best),
+            str(point.only_this),
+            f"{point.p_value:.2g}",
             f"{point.tick_ms_p50:.1f}",
         )
     Console().print(table)

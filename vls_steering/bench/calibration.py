@@ -14,6 +14,7 @@ from vls_steering.core.errors import ConfigurationError
 from vls_steering.steering.settings import SteeringSettings
 
 FORMAT = "vls_steering.calibration/1"
+SIGNIFICANT = 0.05  # below this p value a point is worse than the best one
 _HEADER = """\
 # Written by `vls calibrate`.  `steering` goes on top of the preset, as in the policy node's parameters; it holds for
 # the policy with this digest and for no other.
@@ -21,7 +22,7 @@ _HEADER = """\
 
 
 class CurvePoint(Settings):
-    """Success at one setting, over all tasks and seeds."""
+    """Success at one setting, over all tasks and seeds: the same episodes at every point of a curve."""
 
     particles: int = Field(ge=1, description="candidates per tick, K")
     temperature: float = Field(ge=0.0, description="selection temperature; 0 = the best score wins")
@@ -30,10 +31,9 @@ class CurvePoint(Settings):
     wilson_low: float = Field(description="95 % Wilson interval")
     wilson_high: float = Field(description="95 % Wilson interval")
     tick_ms_p50: float = Field(ge=0.0, description="median over episodes of the median tick")
-
-    @property
-    def rate(self) -> float:
-        return self.successes / self.n if self.n else 0.0
+    only_best: int = Field(0, ge=0, description="episodes that the curve's best point solved and this one did not")
+    only_this: int = Field(0, ge=0, description="the other way round")
+    p_value: float = Field(1.0, ge=0.0, le=1.0, description="that both solve equally many: McNemar, exact, two-sided")
 
 
 class SelectOverride(Settings):
@@ -63,6 +63,7 @@ class Calibration(Settings):
     config: dict[str, Any] = Field(default_factory=dict, description="tasks, seeds, perception")
     machine: dict[str, Any] = Field(default_factory=dict, description="where it was measured")
     version: str = Field("", description="of the package")
+    commit: str = Field("", description="of the code that measured; empty in older files")
 
     def on(self, settings: SteeringSettings, policy_sha256: str) -> SteeringSettings:
         """`settings` with the calibrated values; raises ConfigurationError for another policy's weights."""
@@ -91,10 +92,10 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
 
 
 def cheapest_as_good(points: Sequence[CurvePoint], cost: Callable[[CurvePoint], float]) -> CurvePoint:
-    """The cheapest point whose success lies within the Wilson interval of the best one.
+    """The cheapest point that is not significantly below the best one on the same episodes.
 
-    What is not distinguishable from the best is as good; a larger K only costs more, and may be worse (V-GPS,
-    arXiv 2410.13816: success rises and then falls with the number of samples).
+    Paired, because a layout that nobody or everybody solves says nothing about a difference.  What is not
+    distinguishable from the best is as good; a larger K only costs more, and may be worse (V-GPS, arXiv 2410.13816:
+    success rises and then falls with the number of samples).
     """
-    best = min(points, key=lambda point: (-point.rate, cost(point)))
-    return min((point for point in points if point.rate >= best.wilson_low), key=cost)
+    return min((point for point in points if point.p_value >= SIGNIFICANT), key=cost)

@@ -27,8 +27,8 @@ class Clock(Protocol):
         """Simulated time that passes while a tick computes for `computing_s` seconds of this machine's processor."""
         ...
 
-    def pace(self, plan_every_s: float | None) -> Pace:
-        """Of a method that plans every `plan_every_s`; None: as often as this stack does."""
+    def pace(self, plan_every_s: float, stops: bool) -> Pace:
+        """Of a method that plans every `plan_every_s`; `stops`: one that does not reckon with its own latency."""
         ...
 
 
@@ -41,8 +41,8 @@ class PausedClock:
     def delay_s(self, computing_s: float) -> float:
         return 0.0
 
-    def pace(self, plan_every_s: float | None) -> Pace:
-        return Streaming() if plan_every_s is None else Streaming(plan_every_s)
+    def pace(self, plan_every_s: float, stops: bool) -> Pace:
+        return Streaming(plan_every_s)
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ class RunningClock:
     def delay_s(self, computing_s: float) -> float:
         return self.time_scale * computing_s
 
-    def pace(self, plan_every_s: float | None) -> Pace:
-        return Streaming() if plan_every_s is None else StopAndGo(plan_every_s)
+    def pace(self, plan_every_s: float, stops: bool) -> Pace:
+        return StopAndGo(plan_every_s) if stops else Streaming(plan_every_s)
 
 
 def clock(name: str, time_scale: float) -> Clock:

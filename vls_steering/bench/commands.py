@@ -35,6 +35,7 @@ class BenchRequest:
     resume: bool
     privileged: bool
     policy: Path | None
+    plan_every: float | None = None  # s
 
 
 def bench_command(request: BenchRequest) -> None:
@@ -79,6 +80,7 @@ def _success_options(request: BenchRequest) -> BenchOptions:
         jobs=request.jobs,
         privileged=request.privileged,
         resume=request.resume,
+        plan_every_s=request.plan_every,
     )
 
 

@@ -10,14 +10,14 @@ import numpy as np
 from vls_steering.bench.episode import EpisodeRunner, EpisodeSpec, TickView
 from vls_steering.bench.outcome import EpisodeResult
 from vls_steering.bench.recording import Recorder, Recording, RunFacts
+from vls_steering.bench.suites import asked_for
 from vls_steering.bench.summary import Contrast
 from vls_steering.core.errors import Refusal
 from vls_steering.policies import FrozenPolicy
 from vls_steering.sim.layout import SceneLayout
 from vls_steering.sim.objects import GRASPABLES
-from vls_steering.sim.oracle import Oracle
-from vls_steering.sim.scenes import draw_layout
-from vls_steering.sim.tasks import Skill, SkillKind
+from vls_steering.sim.oracle import Oracle, candidates
+from vls_steering.sim.tasks import Skill
 from vls_steering.sim.world import World
 from vls_steering.steering.presets import preset
 
@@ -39,8 +39,9 @@ class Prologue:
     def __init__(self, policy: FrozenPolicy, scene: str, seed: int, goal: Skill | None) -> None:
         self._scene, self._seed, self._goal = scene, seed, goal
         # An instruction without a predicate still needs a layout that somebody could work in.
-        self._proven_for = goal or Skill(SkillKind.LIFT, "red cube")
-        self._runner = EpisodeRunner(policy, draw_layout(scene, seed, self._proven_for.target))
+        self._proven_for = goal or asked_for(scene, "red cube")
+        self._unproven = next(candidates(scene, seed, self._proven_for))
+        self._runner = EpisodeRunner(policy, self._unproven)
 
     @property
     def world(self) -> World:
@@ -53,8 +54,7 @@ class Prologue:
         The offline grammar grounds the instruction in what the cameras see; raises Refusal with its reason.  Every
         layout of a scene holds the same things, so that what is refused here would be refused in any of them.
         """
-        layout = draw_layout(self._scene, self._seed, self._proven_for.target)
-        spec = EpisodeSpec(layout, instruction, self._goal, preset("ours"), self._seed, limit_s=REHEARSAL_S)
+        spec = EpisodeSpec(self._unproven, instruction, self._goal, preset("ours"), self._seed, limit_s=REHEARSAL_S)
         result = self._runner.run(spec)
         if result.refusal:
             raise Refusal(result.refusal)

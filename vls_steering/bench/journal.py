@@ -22,10 +22,10 @@ else:
 class Journal(Generic[KeyT]):
     """The journal of one run at `path`.
 
-    `identity` is what must not differ between its episodes; `key` is the dataclass that names an episode.
+    `identity` says of an episode what must not differ from when it was run; `key` is the dataclass that names one.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any], key: Callable[..., KeyT]) -> None:
+    def __init__(self, path: Path, identity: Callable[[KeyT], dict[str, Any]], key: Callable[..., KeyT]) -> None:
         self._path, self._identity, self._key = path, identity, key
 
     def clear(self) -> None:
@@ -41,15 +41,20 @@ class Journal(Generic[KeyT]):
                 entry = json.loads(line)
             except json.JSONDecodeError:
                 continue
-            if entry["run"] != self._identity:
-                problem = f"{self._path} belongs to another run"
-                raise ConfigurationError(problem, "Choose another --out or drop --resume")
-            done[self._key(**entry["key"])] = entry["result"]
+            key = self._key(**entry["key"])
+            self._check(entry["run"], self._identity(key))
+            done[key] = entry["result"]
         return done
 
     def append(self, key: KeyT, result: dict[str, Any]) -> None:
         """Write one episode through to the disk."""
         with self._path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"key": asdict(key), "run": self._identity, "result": result}) + "\n")
+            stream.write(json.dumps({"key": asdict(key), "run": self._identity(key), "result": result}) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
+
+    def _check(self, then: dict[str, Any], now: dict[str, Any]) -> None:
+        differing = [name for name in sorted({*then, *now}) if then.get(name) != now.get(name)]
+        if differing:
+            problem = f"{self._path} belongs to another run: {' and '.join(differing)} differs"
+            raise ConfigurationError(problem, "Choose another --out or drop --resume")

@@ -14,7 +14,6 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from vls_steering import __version__
 from vls_steering.bench.latency_cases import (
     COMPLETE,
     LARGE,
@@ -29,11 +28,12 @@ from vls_steering.bench.latency_cases import (
 from vls_steering.bench.latency_chain import Chain
 from vls_steering.bench.latency_device import STRATEGIES, device_rows, make_fixed_tick
 from vls_steering.bench.latency_floor import matmul_peak_gflop_s
-from vls_steering.bench.latency_report import RATIOS, around_rows, chain_row, method_row, ratios, sweep_row
+from vls_steering.bench.latency_report import RATIOS, around_rows, chain_row, method_rows, ratios, sweep_row
 from vls_steering.bench.latency_trial import Episode, LiveTrial, replay
 from vls_steering.bench.machine import describe_machine
 from vls_steering.bench.progress import Progress
-from vls_steering.core.errors import ConfigurationError
+from vls_steering.bench.provenance import measured, steering_config
+from vls_steering.core.files import check_writable
 from vls_steering.policies import NetworkPolicy, load_policy
 from vls_steering.policies.unet import parameter_count
 from vls_steering.steering.presets import preset
@@ -87,16 +87,6 @@ def run_latency(options: LatencyOptions) -> dict[str, Any]:
     return run.report()
 
 
-def check_writable(out: Path) -> None:
-    """Raises ConfigurationError unless `out` can be written; an old file stays as it is."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with out.open("a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise ConfigurationError(f"cannot write {out}: {error.strerror}", "Choose another --out") from error
-
-
 @dataclass
 class _Run:
     """What is measured and what has been so far."""
@@ -125,13 +115,10 @@ class _Run:
         self.complete = True
 
     def report(self) -> dict[str, Any]:
-        entrants = [entrant for entrant in self.trial.entrants if entrant.ticks]
         points = [point for point in self.points if point.entrant.ticks]
         return {
-            "bench": "latency",
+            **measured("latency", self._config()),
             "complete": self.complete,
-            "config": self._config(),
-            "version": __version__,
             "machine": {
                 **describe_machine(),
                 "system": platform.platform(),
@@ -142,7 +129,7 @@ class _Run:
             },
             "around_ms": around_rows(self.trial),
             "picture_to_chunk_ms": chain_row(self.trial),
-            "methods": [method_row(entrant, self._peak_gflop_s) for entrant in entrants],
+            "rows": method_rows(self.trial.entrants, self._peak_gflop_s, self.options.seed),
             **ratios(self.trial.entrants, self.options.seed),
             "sweeps": [sweep_row(point, self._peak_gflop_s) for point in points],
             "device": self.device,
@@ -169,16 +156,16 @@ class _Run:
                 "sha256": self.policy.sha256,
                 "parameters": parameter_count(self.policy.network),
             },
-            "methods": {entrant.name: entrant.settings.model_dump() for entrant in self.trial.entrants},
+            "steering": steering_config({entrant.name: entrant.settings for entrant in self.trial.entrants}),
         }
 
 
 def _print(report: dict[str, Any]) -> None:
-    rows = report["methods"]
+    rows = report["rows"]
     table = Table(title="p50 / p95 ms")
     table.add_column("part")
     for row in rows:
-        table.add_column(f"{row['method']}\nK {row['particles']}, {row['nfe']:g} evaluations", justify="right")
+        table.add_column(f"{row['method']}\nK {row['k']}, {row['nfe']:g} evaluations", justify="right")
     for part in rows[0]["parts_ms"]:
         table.add_row(part, *(_span(row["parts_ms"][part]) for row in rows))
     for part, figures in report["around_ms"].items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from vls_steering.bench.latency_trial import Entrant
-from vls_steering.policies import ActionSpace, FrozenPolicy, NetworkPolicy
+from vls_steering.policies import ActionSpace, NetworkPolicy
 from vls_steering.policies.unet import ConditionalUNet, UNetSettings, parameter_count
 from vls_steering.rewards import CompiledProgram, compile_program, parse_program
 from vls_steering.steering.presets import preset
@@ -55,7 +55,7 @@ class SweepPoint:
     entrant: Entrant
 
 
-def methods(policy: FrozenPolicy, seed: int) -> list[Entrant]:
+def methods(policy: NetworkPolicy, seed: int) -> list[Entrant]:
     """The driver first: ours as it runs, ours from noise on every tick, and what both are compared with."""
     settings = {name: preset(name) for name in (OURS, OURS_COLD, RELEASED)}
     settings[FULL] = from_noise(preset(OURS), steps=FULL_STEPS)

@@ -41,6 +41,7 @@ class FixedTick:
     policy: FrozenPolicy
     settings: SteeringSettings
     objective: Objective
+    guided: Guided
     encoding: Tensor
     start: Tensor  # (K, H, A), noise
     levels: Tensor  # (K, S + 1)
@@ -48,13 +49,12 @@ class FixedTick:
     def __call__(self) -> tuple[Tensor, Tensor]:
         """Clean chunks (K, H, A), and the best of them (H, A)."""
         settings, schedule = self.settings, self.policy.schedule
-        guided = Guided(self.objective, settings.strength.maximum, 1.0, settings.guide)
         steps = self.levels.shape[1] - 1
         guided_steps = math.ceil(steps * (1.0 - settings.guide.stop_late))
         x = clean = self.start
         for column in range(steps):
             now, after = self.levels[:, column], self.levels[:, column + 1]
-            estimator = guided if column < guided_steps else Unguided()
+            estimator = self.guided if column < guided_steps else Unguided()
             predict = partial(self._predict, level=now)
             clean = estimator.estimate(predict, x, schedule.alpha(now), schedule.sigma(now)).clean
             x = denoise_step(x, clean, now, after, schedule, 0.0, x)
@@ -78,10 +78,12 @@ def make_fixed_tick(
     scene = Scene.from_observation(seen, dtype=encoding.dtype, device=encoding.device)
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn((settings.count, space.horizon, space.size), generator=generator).to(encoding)
+    objective = Objective(program.stages[0], scene, space, anchor, times_s, settings.reward_s)
     return FixedTick(
         policy=moved,
         settings=settings,
-        objective=Objective(program.stages[0], scene, space, anchor, times_s),
+        objective=objective,
+        guided=Guided(objective, settings.strength.maximum, 1.0, settings.guide),
         encoding=encoding,
         start=noise,
         levels=descend(torch.ones(settings.count).to(encoding), settings.cold_steps).levels,
@@ -151,7 +153,7 @@ def device_rows(tick: FixedTick, strategies: Sequence[Strategy], rounds: int) ->
     """One row a strategy, measured in turns; one that cannot be prepared has a `failure` in place of times."""
     prepared, rows = dict[str, Tick](), dict[str, dict[str, Any]]()
     for strategy in strategies:
-        rows[strategy.name] = {"strategy": strategy.name, "particles": len(tick.start), "nfe": tick.levels.shape[1] - 1}
+        rows[strategy.name] = {"strategy": strategy.name, "k": len(tick.start), "nfe": tick.levels.shape[1] - 1}
         try:
             launched = strategy.prepare(tick)
             for _ in range(WARM_UP):

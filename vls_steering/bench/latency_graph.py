@@ -34,26 +34,29 @@ def graph_summary(ticks: Sequence[GraphTick], set_points_s: Sequence[float], per
     warm = [tick for tick in ticks if tick.warm]
     cold = [tick for tick in ticks if not tick.warm]
     wall_s = ticks[-1].received_s - ticks[0].received_s if ticks else 0.0
-    rows = {"all": ticks, "warm": warm, "cold": cold}
+    kinds = {"all": ticks, "warm": warm, "cold": cold}
     return {
+        "rows": [row for kind, chosen in kinds.items() if chosen or kind == "all" for row in _rows(kind, chosen)],
         "ticks": len(ticks),
-        "particles": sorted({tick.network_rows // tick.nfe for tick in ticks}),
+        "k": sorted({tick.network_rows // tick.nfe for tick in ticks}),
         "warm_share": round(len(warm) / max(len(ticks), 1), 3),
         "tick_period_ms": 1e3 * period_s,
         # The count of the first tick may be from before the recording.
         "deadline_misses": sum(tick.parts_ms["tick"] > 1e3 * period_s for tick in ticks),
         "deadline_misses_reported": ticks[-1].deadline_misses if ticks else 0,
         "real_time_factor": round((ticks[-1].stamp_s - ticks[0].stamp_s) / wall_s, 3) if wall_s > 0 else None,
-        "parts_ms": {name: _parts(chosen) for name, chosen in rows.items() if chosen or name == "all"},
         "picture_age_ms": asdict(spread([tick.picture_age_ms for tick in ticks])),
         "set_point_interval_ms": _intervals_ms(set_points_s),
     }
 
 
-def _parts(ticks: Sequence[GraphTick]) -> dict[str, Any]:
+def _rows(kind: str, ticks: Sequence[GraphTick]) -> list[dict[str, Any]]:
     if not ticks:
         raise ValueError("the graph reported no steered tick")
-    return {name: asdict(spread([tick.parts_ms[name] for tick in ticks])) for name in ticks[0].parts_ms}
+    return [
+        {"ticks": kind, "part": part, "unit": "ms", **asdict(spread([tick.parts_ms[part] for tick in ticks]))}
+        for part in ticks[0].parts_ms
+    ]
 
 
 def _intervals_ms(times_s: Sequence[float]) -> dict[str, Any] | None:

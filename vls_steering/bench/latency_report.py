@@ -13,6 +13,7 @@ from vls_steering.bench.latency_cases import FULL, OURS, OURS_COLD, RELEASED, Sw
 from vls_steering.bench.latency_floor import floor_ms, flop_per_evaluation
 from vls_steering.bench.latency_statistics import Speedup, speedup, spread
 from vls_steering.bench.latency_trial import Entrant, LiveTrial
+from vls_steering.policies.unet import parameter_count
 from vls_steering.steering.telemetry import Telemetry
 
 # What is compared with what: key of the report -> the slower method.
@@ -33,16 +34,27 @@ def settled(entrant: Entrant) -> list[bool]:
     return [tick.warm and tick.nfe == usual[0][0] for tick in entrant.ticks]
 
 
-def method_row(entrant: Entrant, peak_gflop_s: float) -> dict[str, Any]:
-    """One method: parts of its tick, work done, floor; only settled ticks."""
+def method_row(entrant: Entrant, peak_gflop_s: float, speedup_vs_released: float | None = None) -> dict[str, Any]:
+    """One method: its tick and the parts of it, work done, floor; only settled ticks."""
     chosen = settled(entrant)
     ticks = [tick for tick, counts in zip(entrant.ticks, chosen, strict=True) if counts]
     return {
         "method": entrant.name,
-        "particles": entrant.settings.count,
-        "warm_share": round(sum(tick.warm for tick in entrant.ticks) / len(entrant.ticks), 3),
         **_cost(entrant, ticks or entrant.ticks, peak_gflop_s),
+        "speedup_vs_vls_released": speedup_vs_released,
+        "warm_share": round(sum(tick.warm for tick in entrant.ticks) / len(entrant.ticks), 3),
     }
+
+
+def method_rows(entrants: Sequence[Entrant], peak_gflop_s: float, seed: int) -> list[dict[str, Any]]:
+    """One row for each method that was measured, each against the released algorithm on the same observations."""
+    released = next(entrant for entrant in entrants if entrant.name == RELEASED)
+    rows = []
+    for entrant in entrants:
+        if entrant.ticks:
+            found = _paired(entrant, released, seed)
+            rows.append(method_row(entrant, peak_gflop_s, found.ratio if found is not None else None))
+    return rows
 
 
 def sweep_row(point: SweepPoint, peak_gflop_s: float) -> dict[str, Any]:
@@ -51,7 +63,6 @@ def sweep_row(point: SweepPoint, peak_gflop_s: float) -> dict[str, Any]:
     return {
         "sweep": point.sweep,
         "value": point.value,
-        "particles": entrant.settings.count,
         **_cost(entrant, entrant.ticks, peak_gflop_s),
     }
 
@@ -105,10 +116,16 @@ def _cost(entrant: Entrant, ticks: Sequence[Telemetry], peak_gflop_s: float) -> 
     evaluations = float(np.mean([tick.nfe for tick in ticks]))
     fastest_ms = floor_ms(flop, evaluations, peak_gflop_s)
     network_ms = float(np.median([tick.durations_ms["denoise"] for tick in ticks]))
+    parts_ms = _parts(ticks)
     return {
+        "k": entrant.settings.count,
+        "steps": entrant.steps,
+        "parameters": parameter_count(entrant.policy.network),
+        "tick_ms_p50": parts_ms["tick"]["p50"],
+        "tick_ms_p95": parts_ms["tick"]["p95"],
         "nfe": round(evaluations, 2),
         "network_rows": round(float(np.mean([tick.network_rows for tick in ticks])), 1),
-        "parts_ms": _parts(ticks),
+        "parts_ms": parts_ms,
         "gflop_per_evaluation": round(flop / 1e9, 5),
         "floor_ms": round(fastest_ms, 4),
         "share_of_floor": round(fastest_ms / network_ms, 4) if network_ms else None,

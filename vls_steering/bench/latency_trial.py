@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from vls_steering.bench.latency_chain import Chain, Delivery, Sight
 from vls_steering.bench.latency_statistics import rotated
 from vls_steering.core.types import Observation
-from vls_steering.policies import FrozenPolicy
+from vls_steering.policies import NetworkPolicy
 from vls_steering.rewards import CompiledProgram
 from vls_steering.steering.pilot import Pilot
 from vls_steering.steering.settings import SteeringSettings
@@ -22,7 +22,7 @@ class Entrant:
     """One pilot under the clock, and what its ticks said."""
 
     name: str
-    policy: FrozenPolicy
+    policy: NetworkPolicy
     settings: SteeringSettings
     seed: int
     program: CompiledProgram | None = None  # None: the instruction's
@@ -35,6 +35,11 @@ class Entrant:
     def settles(self) -> bool:
         """Its first ticks after a reset cost something else than the others."""
         return self.settings.start.mode == "warm"
+
+    @property
+    def steps(self) -> int:
+        """Denoising steps of what it does most of the time."""
+        return self.settings.warm_steps if self.settles else self.settings.cold_steps
 
     def begin(self, program: CompiledProgram) -> None:
         """Forget the last episode, keep its figures."""

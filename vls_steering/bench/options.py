@@ -9,7 +9,8 @@ from vls_steering.bench.suites import SUITES
 from vls_steering.core.errors import ConfigurationError
 
 _SUCCESS = frozenset(
-    {"episodes", "seed", "seeds", "methods", "jobs", "resume", "privileged", "clock", "time_scale", "policy"}
+    {"episodes", "seed", "seeds", "methods", "jobs", "resume", "privileged", "policy"}
+    | {"clock", "time_scale", "plan_every"}
 )
 _TRIALS = frozenset({"episodes", "seed"})
 # Benchmark -> its options, beside --out.

@@ -114,22 +114,24 @@ def _speed_row(scenes: Sequence[SceneResult], motion: MotionScore) -> Row:
     """Updates with one 320 x 240 picture, by processor time: what one core does in a second."""
     update_s = [duration for scene in scenes for duration in scene.update_s] + list(motion.update_s)
     slow, fast = quantile_interval(update_s, 0.5)[::-1]
-    return _row("frames_per_second", 1.0 / float(np.median(update_s)), len(update_s), 1.0 / slow, 1.0 / fast)
+    return _row("frames_per_second", "1/s", 1.0 / float(np.median(update_s)), len(update_s), 1.0 / slow, 1.0 / fast)
 
 
 def _share(metric: str, outcomes: list[bool]) -> Row:
     rate = success_rate(outcomes)
-    return _row(metric, rate.successes / max(rate.n, 1), rate.n, rate.wilson_low, rate.wilson_high)
+    return _row(metric, "1", rate.successes / rate.n if rate.n else None, rate.n, rate.wilson_low, rate.wilson_high)
 
 
-def _quantile(metric: str, values: list[float], share: float) -> Row:
-    if not values:
-        return _row(metric, float("nan"), 0, float("nan"), float("nan"))
-    return _row(metric, float(np.quantile(values, share)), len(values), *quantile_interval(values, share))
+def _quantile(metric: str, values_mm: list[float], share: float) -> Row:
+    if not values_mm:
+        return _row(metric, "mm", None, 0, None, None)
+    value_mm = float(np.quantile(values_mm, share))
+    return _row(metric, "mm", value_mm, len(values_mm), *quantile_interval(values_mm, share))
 
 
-def _row(metric: str, value: float, n: int, low: float, high: float) -> Row:
-    return {"metric": metric, "value": round(value, 4), "n": n, "low_95": round(low, 4), "high_95": round(high, 4)}
+def _row(metric: str, unit: str, value: float | None, n: int, low: float | None, high: float | None) -> Row:
+    value, low, high = (None if found is None else round(found, 4) for found in (value, low, high))
+    return {"metric": metric, "value": value, "unit": unit, "n": n, "low_95": low, "high_95": high}
 
 
 def _rounded(value: Any) -> Any:

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from vls_steering.bench.recording import Recording
-from vls_steering.bench.summary import SECTIONS, DemoRun, section, summary
+from vls_steering.bench.summary import PROGRAM, SECTIONS, DemoRun, section, summary
 from vls_steering.bench.svg import Band, Limit, Series, line_chart, strip_chart
 from vls_steering.core.arrays import FloatArray
 
@@ -132,15 +132,15 @@ def _executor_bands(recording: Recording, start_s: float, end_s: float) -> list[
 
 
 def _verdict(numbers: Mapping[str, Any]) -> tuple[str, str]:
-    if numbers["success"] is None:
-        return ("Not judged", "open") if numbers["exit_code"] == 0 else ("Not done", "bad")
+    if numbers["judged_by"] == PROGRAM:
+        return ("Done, by its own measure", "open") if numbers["success"] else ("Not done", "bad")
     return ("Success", "good") if numbers["success"] else ("Failure", "bad")
 
 
 def _explanation(numbers: Mapping[str, Any]) -> str:
     parts = []
-    if numbers["success"] is None:
-        parts.append("The simulator has no success predicate for this instruction.")
+    if numbers["judged_by"] == PROGRAM:
+        parts.append("The simulator has no predicate for this instruction: the program's own measure decides.")
     elif numbers["success"]:
         parts.append(f"The simulator confirms: {numbers['goal']}, {numbers['seconds_to_success']:g} s after the start.")
     if numbers["message"]:

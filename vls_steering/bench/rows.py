@@ -11,8 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from vls_steering import __version__
-from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.provenance import measured
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -24,20 +23,15 @@ def write_rows(
     rows: Sequence[Mapping[str, Any]],
     more: Mapping[str, Any] = _NOTHING,
 ) -> None:
-    """Write `out` and print the rows, all of the same columns; `more` is what the file holds besides."""
-    report = {
-        "bench": bench,
-        "config": dict(config),
-        "version": __version__,
-        "machine": describe_machine(),
-        "rows": list(rows),
-        **more,
-    }
+    """Write `out` and print the rows, by the columns of the first; `more` is what the file holds besides."""
+    report = {**measured(bench, config), "rows": list(rows), **more}
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     table = Table(title=f"{bench} ({out})")
-    for column in rows[0]:
+    columns = [name for name, value in rows[0].items() if not isinstance(value, list)]  # lists are for the file
+    for column in columns:
         table.add_column(column)
     for row in rows:
-        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()))
+        values = [row.get(column, "") for column in columns]
+        table.add_row(*(f"{value:.3f}" if isinstance(value, float) else str(value) for value in values))
     Console().print(table)

@@ -15,9 +15,10 @@ from vls_steering.safety.limits import FR3_LIMITS
 from vls_steering.sim.model import body_name
 from vls_steering.sim.objects import GRASPABLES, OBSTACLE
 from vls_steering.sim.tasks import Skill, SkillKind, SkillScorer
-from vls_steering.sim.world import World
+from vls_steering.sim.world import SceneTruth, World
 
 CONTROL_PERIOD_S = 0.01
+JUMP_M = 0.08  # between two states: less than objects stand apart, more than any is carried
 FAR_M = 1.0  # clearances beyond this are not computed
 # One goal only: what comes after these words constrains the way, not the outcome.
 _CONSTRAINT = re.compile(r"\b(but|while|without|avoid\w*|keep\w*|stay\w*)\b")
@@ -64,6 +65,12 @@ class Measures:
     verdict: Verdict = field(repr=True)
 
 
+def nothing_measured(goal: Skill | None) -> Measures:
+    """Of a run that ended before anything could be recorded."""
+    none = np.zeros(0)
+    return Measures(none, np.zeros((0, 3)), none, none, none, none, _verdict(goal, {}, touched=False, start_s=0.0))
+
+
 class Scorer:
     """Goes through recorded states with a world of its own.
 
@@ -87,10 +94,12 @@ class Scorer:
         scorer = SkillScorer(layout)
         rows: list[tuple[FloatArray, float, float]] = []
         completed: dict[str, float] = {}
-        touched = False
+        touched, before = False, None
         for state, end_s in zip(recording.states, _ends(recording.state_stamps_s), strict=True):
             world.restore(state)
-            truth = world.truth()
+            if before is not None and before.layout.exchange is not None:
+                _exchange(world, before)
+            truth = before = world.truth()
             for skill in sorted(scorer.completed(truth), key=str):
                 completed.setdefault(str(skill), truth.stamp_s)
             rows.append((truth.robot.tcp_position, truth.robot.gripper_width_m, self._clearance_m()))
@@ -133,6 +142,17 @@ class Scorer:
             for geom in self._arm_geoms
         )
         return float(min(distances))
+
+
+def _exchange(world: World, before: SceneTruth) -> None:
+    """Objects that changed places since `before` now belong where they are: to be put there is not to be pushed."""
+    exchange, now = world.layout.exchange, world.truth().positions
+    if exchange is None:
+        return
+    names = (exchange.first, exchange.second)
+    jumps = (float(np.linalg.norm(now[name] - before.positions[name])) for name in names)
+    if min(jumps) > JUMP_M:
+        world.layout = world.layout.exchanged({name: now[name][:2] for name in names})
 
 
 def _ends(stamps_s: FloatArray) -> FloatArray:

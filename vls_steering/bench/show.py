@@ -22,9 +22,11 @@ def print_success(report: Row) -> None:
 
 def title(config: Row) -> str:
     """What a reader must know about every number of the report."""
+    every_s = config.get("plan_every_given_s")
     return (
         f"{config['episodes']} {config['seeds']} seeds, clock {config['clock']}, "
         f"{'privileged keypoints' if config['perception'] == 'privileged' else 'perception by cameras'}"
+        + (f", a plan every {every_s:g} s" if every_s is not None else "")
     )
 
 

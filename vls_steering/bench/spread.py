@@ -12,7 +12,7 @@ from typing import TypeVar
 import torch
 
 from vls_steering.bench.episode import EpisodeRunner
-from vls_steering.policies import load_policy
+from vls_steering.policies import open_policy
 from vls_steering.sim.oracle import Oracle
 from vls_steering.sim.proven import ProvenLayouts, cache_folder
 from vls_steering.sim.scenes import draw_layout
@@ -38,7 +38,7 @@ def spread(run: Callable[[KeyT], ResultT], keys: Sequence[KeyT], jobs: int) -> I
 def stage(policy: Path) -> tuple[EpisodeRunner, ProvenLayouts]:
     """What this process runs its episodes of a policy with."""
     _one_thread()
-    runner = EpisodeRunner(load_policy(policy), draw_layout("play", 0))
+    runner = EpisodeRunner(open_policy(policy), draw_layout("play", 0))
     return runner, ProvenLayouts(Oracle(runner.world), cache_folder())
 
 

@@ -54,7 +54,8 @@ class Suite:
         return next(task for task in self.tasks if task.name == name)
 
 
-# Methods that are published for a slower loop: half of a chunk is executed before the next one is planned.
+# Methods that are published for a slower loop: half of a chunk is executed before the next one is planned.  Where the
+# world does not wait they stop to plan, however often that is.
 PLAN_EVERY_S = MappingProxyType({"vls": 0.8, "vls_released": 0.8})
 _COMPARED = ("base", "best_of_k", "vls_released", "vls", "rti", "ours")
 _LIMIT_S = MappingProxyType({SkillKind.LIFT: 14.0, SkillKind.PLACE: 20.0, SkillKind.PUSH: 14.0})
@@ -93,6 +94,12 @@ SHIFTS = (
     Shift("moved goal", "moved_goal", SkillKind.PLACE, "put the {} on the plate"),
     Shift("swapped objects", "swapped", SkillKind.LIFT, "pick up the {}"),
 )
+
+
+def asked_for(scene: str, target: str) -> Skill:
+    """What somebody who has said nothing yet is likely to ask for in a scene, and what its layout must allow."""
+    kinds = {shift.scene: shift.kind for shift in SHIFTS}
+    return Skill(kinds.get(scene, SkillKind.LIFT), target)
 
 
 def _skill_task(kind: SkillKind, target: str) -> Task:

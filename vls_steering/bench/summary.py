@@ -14,6 +14,7 @@ from vls_steering.bench.score import Measures
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import ExitCode
 
+SIMULATOR, PROGRAM = "simulator", "program"  # who judges success
 SECTIONS = ("encode", "denoise", "guide", "select", "tick")
 
 
@@ -45,10 +46,17 @@ class DemoRun:
 
 
 def summary(run: DemoRun) -> dict[str, Any]:
-    """The content of report.json; everything in it is plain JSON."""
+    """The content of report.json; everything in it is plain JSON.
+
+    Without a predicate of the simulator for the instruction, success is what the program's own `done` measured, and
+    `judged_by` says so.
+    """
     facts, verdict = run.recording.facts, run.measures.verdict
+    by_program = verdict.success is None
+    done = finished(run.recording) if by_program else bool(verdict.success)
     return {
-        "success": None if verdict.success is None else verdict.success and run.exit_code is ExitCode.SUCCESS,
+        "success": done and run.exit_code is ExitCode.SUCCESS,
+        "judged_by": PROGRAM if by_program else SIMULATOR,
         "instruction": facts.instruction,
         "program_sha256": facts.program_sha256,
         "written_by": facts.written_by,
@@ -60,8 +68,7 @@ def summary(run: DemoRun) -> dict[str, Any]:
         "share_steered": _last(run.recording.ticks, "share_steered"),
         "governor": governor(run.recording.executor),
         "versions": dict(run.versions),
-        "exit_code": int(run.exit_code),
-        "message": run.message,
+        **ending(run.exit_code, run.message),
         "goal": verdict.goal or None,
         "completed": list(verdict.completed),
         "seconds_to_success": verdict.seconds,
@@ -76,6 +83,17 @@ def summary(run: DemoRun) -> dict[str, Any]:
         "base_contrast": None if run.contrast is None else asdict(run.contrast),
         "machine": dict(run.machine),
         "command": run.command,
+    }
+
+
+def ending(code: ExitCode, message: str) -> dict[str, Any]:
+    """How a run ended, for programs and for a person; `error_code` and `error_msg` are empty on success."""
+    failed = code is not ExitCode.SUCCESS
+    return {
+        "exit_code": int(code),
+        "error_code": code.name if failed else "",
+        "error_msg": message if failed else "",
+        "message": message,
     }
 
 

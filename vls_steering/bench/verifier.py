@@ -6,7 +6,7 @@ import copy
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -139,7 +139,7 @@ def caught(document: Document, keypoints: Keypoints) -> str:
 
 
 def verifier_rows(per_program: int, seed: int, advance: Callable[[str, bool], None]) -> list[dict[str, Any]]:
-    """One row for the good programs and one for each kind of fault; the survivors are listed."""
+    """Shares: good programs that are rejected, and faults of each kind that are caught; what went wrong is listed."""
     rng = random.Random(seed)
     programs = good_programs(seed)
     refused: list[dict[str, str]] = []
@@ -148,9 +148,7 @@ def verifier_rows(per_program: int, seed: int, advance: Callable[[str, bool], No
         advance(document["instruction"], not said)
         if said:
             refused.append({"instruction": document["instruction"], "said": said})
-    rows: list[dict[str, Any]] = [
-        {"suite": "verifier", "task": "good programs", "n": len(programs), "rejected": len(refused), "list": refused}
-    ]
+    rows = [_share("rejected_good_programs", len(refused), len(programs), refused)]
     counts: Counter[tuple[str, bool]] = Counter()
     survivors: dict[str, list[str]] = {}
     for document, keypoints in programs:
@@ -162,9 +160,15 @@ def verifier_rows(per_program: int, seed: int, advance: Callable[[str, bool], No
         advance(document["instruction"], True)
     for kind in sorted({kind for kind, _ in counts}):
         total = counts[kind, True] + counts[kind, False]
-        row = {"suite": "verifier", "task": kind, "n": total, "caught": counts[kind, True]}
-        rows.append({**row, "survivors": survivors.get(kind, [])})
+        metric = f"caught_{kind.replace(' ', '_')}"
+        rows.append(_share(metric, counts[kind, True], total, survivors.get(kind, [])))
     return rows
+
+
+def _share(metric: str, count: int, n: int, failures: Sequence[Any]) -> dict[str, Any]:
+    """`failures`: the good programs that were rejected, or the faults that were not."""
+    value = round(count / n, 4) if n else None
+    return {"metric": metric, "value": value, "unit": "1", "n": n, "count": count, "failures": list(failures)}
 
 
 def _difference(good: Document, bad: Document) -> str:

@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """Process exit codes of `vls` (docs/architecture.md, command contract)."""
+    """Process exit codes of `vls` (docs/commands.md)."""
 
     SUCCESS = 0
     INTERNAL_ERROR = 1
@@ -34,13 +34,20 @@ class ConfigurationError(VlsError):
     exit_code = ExitCode.BAD_ARGUMENTS
 
 
-class MissingExtra(VlsError):
-    """An optional dependency is not installed."""
+class MissingDependency(VlsError):
+    """Something that this use needs is not installed; the cure is the command that installs it."""
 
     exit_code = ExitCode.BAD_ARGUMENTS
 
+    def __init__(self, what: str, cure: str) -> None:
+        super().__init__(f"{what} is not installed", cure)
+
+
+class MissingExtra(MissingDependency):
+    """An optional dependency is not installed."""
+
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} is not installed", f"Run: pip install 'vls_steering[{extra}]'")
+        super().__init__(what, f"Run: pip install 'vls_steering[{extra}]'")
 
 
 class Refusal(VlsError):

@@ -51,19 +51,20 @@ class ArmRig:
     def __init__(
         self, log_folder: Path, executor_parameters: tuple[str, ...], names: tuple[str, ...], pace: float = 1.0
     ) -> None:
-        self._logs, self._names, self._pace = log_folder, names, pace
+        self._logs, self._names, self.pace = log_folder, names, pace
         self._executor_parameters = executor_parameters
         self._processes: dict[str, tuple[subprocess.Popen[bytes], IO[bytes]]] = {}
         self.status: SafetyStatus | None = None
         self.heard_s = 0.0  # monotonic, of the last status
         self.intruder: Any = None  # a second publisher of chunks, while there is one
+        self.panel: Any = None  # a remote button's publisher of the emergency stop, once there is one
         self.on_set_point: Callable[[SetPoint], None] = lambda _message: None
 
     def __enter__(self) -> ArmRig:
         self._logs.mkdir(parents=True, exist_ok=True)
         os.environ.update(node_environment(self._logs))
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        clock = Parameter("use_sim_time", value=self._pace < 1.0)
+        clock = Parameter("use_sim_time", value=self.pace < 1.0)
         self.node = node = rclpy.create_node("arm_rig", parameter_overrides=[clock])
         node.create_subscription(SafetyStatus, topics.SAFETY_STATUS.name, self._hear, 1)
         node.create_subscription(SetPoint, topics.SET_POINT.name, lambda m: self.on_set_point(m), 10)
@@ -98,8 +99,8 @@ class ArmRig:
 
     def start(self, name: str) -> None:
         """Start a process and, when it is a lifecycle node, activate it."""
-        parameters = [f"use_sim_time:={str(self._pace < 1.0).lower()}"]
-        parameters += {"executor": self._executor_parameters, "protocol_arm": (f"real_time_factor:={self._pace}",)}.get(
+        parameters = [f"use_sim_time:={str(self.pace < 1.0).lower()}"]
+        parameters += {"executor": self._executor_parameters, "protocol_arm": (f"real_time_factor:={self.pace}",)}.get(
             name, ()
         )
         arguments = ["--ros-args", "-r", f"__node:={name}"]

@@ -25,23 +25,29 @@ class BackEndSettings(Settings):
 
 @dataclass(frozen=True)
 class BackEnd:
-    """How to make one, and whether its measurements have to be published for the others."""
+    """How to make one, given the share of the arm's velocity limits in use; and whether its measurements have to be
+    published for the others.
+    """
 
-    make: Callable[[RoomNode, BackEndSettings], RobotBackend]
+    make: Callable[[RoomNode, BackEndSettings, float], RobotBackend]
     tells_joint_states: bool = False
 
 
-def _libfranka(node: RoomNode, settings: LibfrankaSettings) -> LibfrankaRobot:
-    return LibfrankaRobot(settings, ArmKinematics().tcp_pose, node.now_s)
+def _libfranka(node: RoomNode, settings: LibfrankaSettings, velocity_fraction: float) -> LibfrankaRobot:
+    return LibfrankaRobot(settings, ArmKinematics().tcp_pose, node.now_s, velocity_fraction)
 
 
 BACK_ENDS: Mapping[str, BackEnd] = {
-    "sim": BackEnd(lambda node, _settings: SimRobot(node)),
-    "libfranka": BackEnd(lambda node, settings: _libfranka(node, settings.libfranka), tells_joint_states=True),
+    "sim": BackEnd(lambda node, _settings, _fraction: SimRobot(node)),
+    "libfranka": BackEnd(
+        lambda node, settings, fraction: _libfranka(node, settings.libfranka, fraction), tells_joint_states=True
+    ),
     # The simulated arm behind the same protocol, on this host.
     "protocol": BackEnd(
-        lambda node, settings: _libfranka(node, settings.libfranka.model_copy(update={"host": LOOPBACK})),
+        lambda node, settings, fraction: _libfranka(
+            node, settings.libfranka.model_copy(update={"host": LOOPBACK}), fraction
+        ),
         tells_joint_states=True,
     ),
-    "ros2_control": BackEnd(lambda node, settings: Ros2ControlRobot(node, settings.ros2_control)),
+    "ros2_control": BackEnd(lambda node, settings, _fraction: Ros2ControlRobot(node, settings.ros2_control)),
 }

@@ -30,19 +30,23 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from std_srvs.srv import Trigger
 
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import VlsError
 from vls_steering.nodes.conversions import diagnostic_status, stamp_seconds
+from vls_steering.nodes.effective import tell_effective
 from vls_steering.nodes.parameters import declare_settings
-from vls_steering.nodes.streams import Level, StreamMonitor, StreamReport
+from vls_steering.nodes.publishers import Heard, publisher_of
+from vls_steering.nodes.streams import ClockMonitor, Level, StreamMonitor, StreamReport
 from vls_steering.nodes.topics import Topic
 
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -98,11 +102,16 @@ class RoomNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._monitors: list[StreamMonitor] = []
+        self._clock_monitor = ClockMonitor()
         self.phase = Phase.UNCONFIGURED
         self.failure = ""  # why the node fell back to unconfigured; kept until it is configured again
         self.facts: dict[str, str] = {}  # shown in this node's line of /diagnostics
+        self.complaints: dict[str, str] = {}  # what a person should look at, shown there as a warning; empty: settled
+        self.kept: dict[str, Any] = {}  # what a body leaves to the one that is configured after it
         self.reports: dict[str, StreamReport] = {}  # further lines, by name, while the node is active
+        self._asked: list[Callable[[], StreamReport]] = []  # lines that are made when they are told
         self.settings = declare_settings(self, definition.settings)
+        tell_effective(self, self.settings)
         self.create_timer(DIAGNOSTICS_PERIOD_S, self.publish_diagnostics, clock=self._steady)
 
     # What a body uses -----------------------------------------------------------------------------------------------
@@ -128,19 +137,44 @@ class RoomNode(LifecycleNode):
         return publisher
 
     def subscribe(
-        self, topic: Topic[MessageT], callback: Callable[[MessageT], None], expected_hz: float = 0.0
+        self,
+        topic: Topic[MessageT],
+        callback: Callable[[MessageT], None],
+        expected_hz: float = 0.0,
+        silence_s: float = 0.0,
     ) -> StreamMonitor:
-        """Call `callback` for every message; rate and age appear in /diagnostics (`expected_hz` 0: no rate)."""
-        monitor = self.monitor(topic.name, expected_hz)
+        """Call `callback` for every message; rate and age appear in /diagnostics, judged as StreamMonitor says."""
+        return self.subscribe_from(topic, lambda message, _publisher: callback(message), expected_hz, silence_s)
 
-        def receive(message: Any) -> None:
-            header = getattr(message, "header", None)
-            delay_s = self.now_s() - stamp_seconds(header.stamp) if header is not None else 0.0
-            monitor.seen(time.monotonic(), delay_s)
-            callback(message)
+    def subscribe_from(
+        self,
+        topic: Topic[MessageT],
+        callback: Callable[[MessageT, str], None],
+        expected_hz: float = 0.0,
+        silence_s: float = 0.0,
+    ) -> StreamMonitor:
+        """The same with the number of the publisher (`publishers.publisher_of`) as the second argument."""
+        monitor, heard = self.monitor(topic.name, expected_hz, silence_s), Heard()
 
-        subscription = self.create_subscription(topic.type, topic.name, self.guarded(receive), topic.quality)
-        self._owned.append(lambda: self.destroy_subscription(subscription))
+        def receive(message: Any, info: Any) -> None:
+            if topic.heard_in and not heard.first_time(info):
+                return
+            header, now_s = getattr(message, "header", None), self.now_s()
+            monitor.seen(now_s, now_s - stamp_seconds(header.stamp) if header is not None else 0.0)
+            callback(message, publisher_of(info))
+
+        guarded = self.guarded(receive)
+        for quality in topic.heard_in or (topic.quality,):
+            # rclpy counts the arguments: with two, it hands over the message's info.
+            subscription = self.create_subscription(
+                topic.type,
+                topic.name,
+                lambda message, info: guarded(message, info),
+                quality,
+                # Of several subscriptions one is enough: what the others do not match is no news.
+                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=not topic.heard_in),
+            )
+            self._owned.append(partial(self.destroy_subscription, subscription))
         return monitor
 
     def every(self, period_s: float, callback: Callable[[], None]) -> None:
@@ -174,12 +208,28 @@ class RoomNode(LifecycleNode):
         """Have `destroy` called when the current phase ends, for entities made with rclpy directly."""
         self._owned.append(destroy)
 
-    def monitor(self, name: str, expected_hz: float) -> StreamMonitor:
-        """A line in /diagnostics for a stream that the body feeds itself with `seen(time.monotonic())`."""
-        monitor = StreamMonitor(name, expected_hz)
+    def monitor(self, name: str, expected_hz: float, silence_s: float = 0.0) -> StreamMonitor:
+        """A line in /diagnostics for a stream that the body feeds itself with `seen(node.now_s())`.
+
+        By the node's clock, so that a simulation that runs slowly is not taken for a stream that does.
+        """
+        monitor = StreamMonitor(name, expected_hz, silence_s)
         self._monitors.append(monitor)
         self._owned.append(lambda: self._monitors.remove(monitor))
         return monitor
+
+    def report_by(self, ask: Callable[[], StreamReport]) -> None:
+        """A line in /diagnostics that `ask` makes, on the node's thread, whenever they are told."""
+
+        def told() -> StreamReport:
+            try:
+                return ask()
+            except Exception as error:  # noqa: BLE001 - the border to rclpy: nothing may escape into its executor
+                self.fail(error)
+                return StreamReport("diagnostics", Level.ERROR, str(error), {})
+
+        self._asked.append(told)
+        self._owned.append(lambda: self._asked.remove(told))
 
     def guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
         """`callback` that reports its exceptions to `fail`, and is skipped once the node has failed."""
@@ -206,6 +256,7 @@ class RoomNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self.failure = ""
+        self.complaints.clear()
         try:
             self._body = self._definition.body(self, self.settings)
         except Exception as error:  # noqa: BLE001 - any cause ends in the same state, and is told
@@ -298,15 +349,25 @@ class RoomNode(LifecycleNode):
 
     def publish_diagnostics(self) -> None:
         """One line for the node itself and one for every stream."""
-        name = self.get_fully_qualified_name().lstrip("/")
-        level, message = (Level.ERROR, self.failure) if self.failure else (Level.OK, self.phase.value)
-        reports = [StreamReport("lifecycle", level, message, {"phase": self.phase.value, **self.facts})]
+        name, now_s = self.get_fully_qualified_name().lstrip("/"), self.now_s()
+        reports = [self._own_report()]
         if self.phase is Phase.ACTIVE:
-            reports += [monitor.report(time.monotonic()) for monitor in self._monitors]
+            if self.get_parameter("use_sim_time").value:
+                reports.append(self._clock_monitor.report(now_s, time.monotonic()))
+            reports += [monitor.report(now_s) for monitor in self._monitors]
+            reports += [ask() for ask in self._asked]
             reports += self.reports.values()
         array = DiagnosticArray(status=[diagnostic_status(name, report) for report in reports])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+
+    def _own_report(self) -> StreamReport:
+        complaints = {name: text for name, text in self.complaints.copy().items() if text}
+        values = {"phase": self.phase.value, **self.facts, **complaints}
+        if self.failure:
+            return StreamReport("lifecycle", Level.ERROR, self.failure, values)
+        told = "; ".join((self.phase.value, *complaints.values()))
+        return StreamReport("lifecycle", Level.WARN if complaints else Level.OK, told, values)
 
 
 def _trace(error: BaseException) -> str:

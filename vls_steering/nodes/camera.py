@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -20,11 +19,12 @@ from vls_steering.nodes.bag_camera import BagCamera, BagSettings
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.camera_source import CameraSource
 from vls_steering.nodes.device_camera import DeviceCamera
-from vls_steering.nodes.pictures import camera_messages
+from vls_steering.nodes.frames import FixedFrames
+from vls_steering.nodes.pictures import camera_messages, camera_transform
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.sim_cameras import SimCameras
 from vls_steering.nodes.topics import camera_topics
-from vls_steering.perception import load_mounts
+from vls_steering.perception import Mount, load_mounts
 from vls_steering.perception.sources import (
     Calibration,
     FrameSource,
@@ -64,6 +64,7 @@ class CameraBody:
             topics = camera_topics(name)
             self._publishers[name] = [node.publisher(t) for t in (topics.color, topics.depth, topics.info, topics.pose)]
         self._source = _open_source(node, settings)
+        FixedFrames(node, self._source.mounts)
 
     def start(self) -> None:
         self._monitors = {name: self._node.monitor(f"{name} camera", rate) for name, rate in self._rates_hz.items()}
@@ -78,7 +79,8 @@ class CameraBody:
     def _deliver(self, frame: CameraFrame) -> None:
         for publisher, message in zip(self._publishers[frame.camera], camera_messages(frame), strict=True):
             publisher.publish(message)
-        self._monitors[frame.camera].seen(time.monotonic(), self._node.now_s() - frame.stamp_s)
+        now_s = self._node.now_s()
+        self._monitors[frame.camera].seen(now_s, now_s - frame.stamp_s)
 
 
 def _rates(settings: CameraNodeSettings) -> dict[str, float]:
@@ -98,22 +100,22 @@ def _open_source(node: RoomNode, settings: CameraNodeSettings) -> CameraSource:
         "bag": lambda pose: BagCamera(name, settings.bag, pose, node.now_s),
     }
     if settings.source in devices:
-        pose = _standing_pose(settings)
-        return DeviceCamera(node, lambda: devices[settings.source](pose))
+        mount = _mount(settings)
+        # Where one on the hand is depends on the arm: the perception works that out, from the same file or from tf.
+        pose = np.eye(4) if mount.is_on_hand else mount.parent_from_camera
+        where = camera_transform(mount.parent, name, mount.parent_from_camera)
+        return DeviceCamera(node, lambda: devices[settings.source](pose), where)
     return SimCameras(node, _rates(settings), settings.seed)
 
 
-def _standing_pose(settings: CameraNodeSettings) -> FloatArray:
-    """(4, 4) of a camera that stands; raises ConfigurationError when nobody has told it."""
+def _mount(settings: CameraNodeSettings) -> Mount:
+    """Raises ConfigurationError when nobody has told it."""
     if not settings.extrinsics_file:
         raise ConfigurationError(f"source {settings.source} needs extrinsics_file", "Give the hand-eye calibration")
     mount = load_mounts(Path(settings.extrinsics_file).expanduser()).get(settings.camera)
     if mount is None:
         raise ConfigurationError(f"{settings.extrinsics_file} has no camera {settings.camera!r}", "Calibrate it")
-    if mount.is_on_hand:
-        # Where it is depends on the arm: the perception works that out, from the same file.
-        return np.eye(4)
-    return mount.parent_from_camera
+    return mount
 
 
 def _calibration(settings: UvcSettings) -> Calibration:

@@ -21,11 +21,10 @@ import numpy as np
 from rich.console import Console
 from sensor_msgs.msg import JointState
 
-from vls_steering import __version__
 from vls_steering.bench.control import histogram, lag_s, quantile_rows
-from vls_steering.bench.latency import check_writable
-from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.provenance import measured
 from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.files import check_writable
 from vls_steering.msg import SafetyStatus, SetPoint
 from vls_steering.nodes import topics
 from vls_steering.nodes.arm_rig import ARM_NODES, ArmRig
@@ -96,19 +95,13 @@ def run_control_bench(options: ControlOptions) -> ExitCode:
                 stopped = stopped or bool(trace.stops)
                 for row in found:
                     console.print(f"{load.name:<6} {row['metric']:<36} {row['value']} {row['unit']}")
-    report = {
-        "bench": "control",
-        "config": {
-            "seconds": {load.name: load.seconds for load in loads},
-            "competing_processes": {load.name: load.processes for load in loads},
-            "chunk_hz": 20,
-            "enforcement": "communication and motion limits",
-        },
-        "version": __version__,
-        "machine": describe_machine(),
-        "rows": rows,
-        "histograms": histograms,
+    config = {
+        "seconds": {load.name: load.seconds for load in loads},
+        "competing_processes": {load.name: load.processes for load in loads},
+        "chunk_hz": 20,
+        "enforcement": "communication and motion limits",
     }
+    report = {**measured("control", config), "rows": rows, "histograms": histograms}
     options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return ExitCode.SAFETY_STOP if stopped else ExitCode.SUCCESS
 

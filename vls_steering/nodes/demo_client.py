@@ -1,4 +1,4 @@
-"""The demo's own node: waits for bring-up, sends the instruction, follows it, logs it.
+"""The node of `vls demo` and `vls tell`: waits for bring-up, sends the instruction, follows it, logs it.
 
 It spins on a thread of its own; the main thread looks at its attributes and keeps Ctrl-C, the processes and the
 terminal.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import rclpy
@@ -31,21 +32,26 @@ HEARD_S = 0.3  # until a cancel has reached the executor
 
 
 class DemoClient:
-    """One instruction, from goal to result; use it as a context manager."""
+    """One instruction, from goal to result; use it as a context manager.
 
-    def __init__(self) -> None:
+    `namespace` is that of the graph; `logged` are the topics that are kept, the set-points among them.
+    """
+
+    def __init__(self, name: str = "demo", namespace: str = "", logged: Iterable[topics.Topic[Any]] = LOGGED) -> None:
         # Ctrl-C belongs to the main thread: the arm must be told to hold while ROS 2 still works.
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        node = rclpy.create_node("demo")
+        node = rclpy.create_node(name, namespace=namespace)
         self._node = node
+        self._manager = f"{namespace.strip('/')}/{MANAGER.name}: lifecycle".lstrip("/")
         self.node_states: dict[str, str] = {}
         self.feedback: RunTask.Feedback | None = None
         self.steering: SteeringStatus | None = None
         self.safety: SafetyStatus | None = None
         self.result: RunTask.Result | None = None
         self.last_news_s = time.monotonic()  # of the steering
-        self.log = TopicLog(node, LOGGED)
+        self.log = TopicLog(node, logged)
         self._goal: Any = None
+        self._sent: Any = None
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 50)
         node.create_subscription(SteeringStatus, topics.STEERING_STATUS.name, self._on_steering, 1)
         node.create_subscription(SafetyStatus, topics.SAFETY_STATUS.name, self._on_safety, 1)
@@ -76,14 +82,17 @@ class DemoClient:
 
     def begin(self, instruction: str, timeout_s: float) -> None:
         """Send the goal; `result` is set when it has ended, whatever way."""
-        self.result = self.feedback = None
+        self.result = self.feedback = self._goal = None
         self.last_news_s = time.monotonic()
         goal = RunTask.Goal(instruction=instruction, timeout_s=timeout_s)
-        sent = self._tasks.send_goal_async(goal, feedback_callback=self._on_feedback)
-        sent.add_done_callback(self._on_answer)
+        self._sent = self._tasks.send_goal_async(goal, feedback_callback=self._on_feedback)
+        self._sent.add_done_callback(self._on_answer)
 
     def cancel(self) -> bool:
         """Ask for the end of the task and wait for it; whether the arm was seen to be at rest."""
+        give_up_s = time.monotonic() + CANCEL_WITHIN_S
+        while self._sent is not None and self._goal is None and self.result is None and time.monotonic() < give_up_s:
+            time.sleep(0.02)  # only a goal that was taken can be cancelled, and it must not begin after we have left
         goal = self._goal
         if goal is not None and self.result is None:
             goal.cancel_goal_async()
@@ -130,7 +139,7 @@ class DemoClient:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         """The manager's own line tells the state of every node that it manages."""
         for status in message.status:
-            if status.name == f"{MANAGER.name}: lifecycle":
+            if status.name == self._manager:
                 facts = {pair.key: pair.value for pair in status.values}
                 facts.pop("phase", None)
                 self.node_states = facts

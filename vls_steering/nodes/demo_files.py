@@ -8,15 +8,16 @@ import math
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from vls_steering import __version__
 from vls_steering.bench.contrast import AloneRun
 from vls_steering.bench.demo_display import Display
 from vls_steering.bench.machine import describe_machine
-from vls_steering.bench.recording import Recording, RunFacts
+from vls_steering.bench.recording import Recorder, Recording, RunFacts
 from vls_steering.bench.report import report_page
-from vls_steering.bench.score import Measures, Scorer
-from vls_steering.bench.summary import DemoRun, finished, percentiles, section, summary
+from vls_steering.bench.score import Measures, Scorer, goal_of, nothing_measured
+from vls_steering.bench.summary import PROGRAM, DemoRun, ending, finished, percentiles, section, summary
 from vls_steering.bench.video import Film, Take, write_video
 from vls_steering.core.errors import ExitCode
 from vls_steering.nodes.demo_log import program_of, recording_of
@@ -26,9 +27,11 @@ from vls_steering.nodes.topic_log import write_mcap
 from vls_steering.policies import FrozenPolicy
 from vls_steering.rewards import parse_program
 from vls_steering.rewards.expression import Text, walk
+from vls_steering.sim.layout import SceneLayout
 from vls_steering.sim.tasks import Skill, SkillKind
 from vls_steering.sim.world import World
 
+REPORT, ERROR_LOG = "report.json", "error.log"
 TAKE_S = 16.0  # a longer run is shown faster
 PACKAGES = ("torch", "numpy", "mujoco", "mink", "ruckig", "opencv-python-headless", "ros-rclpy")
 
@@ -74,7 +77,7 @@ def write_files(
         wall_s=end.wall_s,
         machine=describe_machine(),
     )
-    (folder / "report.json").write_text(json.dumps(summary(run), indent=2) + "\n", encoding="utf-8")
+    _write_report(folder, summary(run))
     film = None
     if recording.ticks and code is not ExitCode.INTERRUPTED:
         film = _film(run, alone, scorer, goal, folder / "video.mp4", display)
@@ -82,6 +85,39 @@ def write_files(
     (folder / "report.html").write_text(page, encoding="utf-8")
     _say(run, folder, display)
     return code
+
+
+def forget_earlier(folder: Path) -> None:
+    """What another run left in the folder must not pass for this one's."""
+    for name in (REPORT, "report.html", "video.mp4", "log.mcap", "program.json", ERROR_LOG):
+        (folder / name).unlink(missing_ok=True)
+
+
+def write_early_end(folder: Path, options: DemoOptions, code: ExitCode, message: str) -> None:
+    """The report of a run that ended before it could be scored; what was already reported stays, but no success."""
+    path = folder / REPORT
+    if path.is_file():
+        measured = json.loads(path.read_text(encoding="utf-8"))
+        _write_report(folder, {**measured, "success": False, **ending(code, message)})
+        return
+    facts = RunFacts(
+        options.instruction, "ours", SceneLayout(options.scene, options.seed, ()), options.seed, clock="running"
+    )
+    run = DemoRun(
+        recording=Recorder().finish(facts),
+        measures=nothing_measured(goal_of(options.instruction)),
+        exit_code=code,
+        message=message,
+        command=options.command,
+        versions=_versions(),
+        machine=describe_machine(),
+    )
+    _write_report(folder, summary(run))
+    (folder / "report.html").write_text(report_page(run), encoding="utf-8")
+
+
+def _write_report(folder: Path, numbers: dict[str, Any]) -> None:
+    (folder / REPORT).write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
 
 
 def _judge(end: TaskEnd, recording: Recording, measures: Measures) -> tuple[ExitCode, str]:
@@ -93,7 +129,7 @@ def _judge(end: TaskEnd, recording: Recording, measures: Measures) -> tuple[Exit
         return ExitCode.TASK_FAILED, "the obstacle was touched"
     if verdict.success is None:
         if finished(recording):
-            return ExitCode.SUCCESS, "Every stage is done; the simulator has no predicate to judge this instruction by."
+            return ExitCode.SUCCESS, "Every stage of the program is done by its own measure."
         return ExitCode.TASK_FAILED, "not every stage was done"
     if not verdict.success:
         return ExitCode.TASK_FAILED, f"the steering was content, but the simulator does not see: {verdict.goal}"
@@ -149,15 +185,15 @@ def kept_clear(document: str) -> frozenset[str]:
 def _say(run: DemoRun, folder: Path, display: Display) -> None:
     numbers = summary(run)
     display.settle()
-    if numbers["success"]:
+    if not numbers["success"]:
+        display.note(f"no success: {run.message}", "bold red")
+    elif numbers["judged_by"] == PROGRAM:
+        display.note("success, measured by the program's own `done`: the simulator has no predicate for this", "green")
+    else:
         display.note(
             f"success, measured by the simulator: {numbers['goal']} after {numbers['seconds_to_success']} s",
             "bold green",
         )
-    elif numbers["success"] is None and run.exit_code is ExitCode.SUCCESS:
-        display.note(run.message, "yellow")
-    else:
-        display.note(f"no success: {run.message}", "bold red")
     facts = run.recording.facts
     if facts.program:
         display.note(f"the program was written by {facts.written_by}, sha256 {facts.program_sha256[:12]}")
@@ -171,14 +207,14 @@ def _say(run: DemoRun, folder: Path, display: Display) -> None:
                      f"which ran at {factor} of real time")  # fmt: skip
     if numbers["least_clearance_m"] is not None:
         display.note(f"closest to the obstacle: {100 * numbers['least_clearance_m']:.1f} cm")
-    for name in ("report.html", "video.mp4", "report.json", "log.mcap"):
+    for name in ("report.html", "video.mp4", REPORT, "log.mcap"):
         if (folder / name).exists():
             display.note(str(folder / name), "dim")
 
 
-def _versions(policy: FrozenPolicy) -> dict[str, str]:
+def _versions(policy: FrozenPolicy | None = None) -> dict[str, str]:
     found = {"vls_steering": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = version(package)
-    return {**found, "policy": f"{policy.name} {policy.sha256}"}
+    return found if policy is None else {**found, "policy": f"{policy.name} {policy.sha256}"}

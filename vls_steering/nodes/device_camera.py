@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 from vls_steering.core.errors import StreamFault
+from vls_steering.core.transforms import Transform
 from vls_steering.nodes.base import RoomNode
 from vls_steering.nodes.camera_source import Deliver
 from vls_steering.perception.sources import FrameSource
@@ -17,8 +18,8 @@ JOIN_WITHIN_S = 5.0
 class DeviceCamera:
     """CameraSource around a FrameSource, which is opened by `start` and closed by `stop`."""
 
-    def __init__(self, node: RoomNode, open_source: Callable[[], FrameSource]) -> None:
-        self._node, self._open = node, open_source
+    def __init__(self, node: RoomNode, open_source: Callable[[], FrameSource], mount: Transform) -> None:
+        self._node, self._open, self.mounts = node, open_source, (mount,)
 
     def start(self, deliver: Deliver) -> None:
         self._source, self._deliver = self._open(), deliver
@@ -47,13 +48,13 @@ class DeviceCamera:
                 frame = self._source.read()
             except StreamFault as fault:
                 failures += 1
-                self._node.facts["camera"] = str(fault)
+                self._node.complaints["camera"] = str(fault)
                 if failures == TRIES:
                     raise
                 continue
             failures = 0
             if frame is None:
-                self._node.facts["camera"] = "the recording is over"
+                self._node.complaints["camera"] = "the recording is over"
                 return
-            self._node.facts["camera"] = "delivers"
+            self._node.complaints["camera"] = ""
             self._deliver(frame)

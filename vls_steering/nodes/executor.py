@@ -11,12 +11,13 @@ import math
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool
 
@@ -36,14 +37,19 @@ from vls_steering.nodes.conversions import (
     stamp_seconds,
 )
 from vls_steering.nodes.loop import PacedLoop
+from vls_steering.nodes.node_set import SIMULATED_ROBOTS
+from vls_steering.nodes.publishers import EmergencyClaims, gid_text, why_unheard
 from vls_steering.nodes.recovery import RecoveryServer
 from vls_steering.nodes.run import run_node
+from vls_steering.nodes.safety_report import SafetyReporter
 from vls_steering.nodes.scheduling import Urgency, go_first
+from vls_steering.nodes.streams import Level, StreamReport
 from vls_steering.robots.backend import RobotBackend
 from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.safety import (
     FR3_LIMITS,
+    REASONS,
     Chunk,
     Executor,
     ExecutorSettings,
@@ -51,6 +57,7 @@ from vls_steering.safety import (
     FloodGuard,
     ReasonCode,
     SafetyStatus,
+    Severity,
     Verdict,
     clearance_check,
 )
@@ -58,6 +65,7 @@ from vls_steering.safety import (
 REST_WITHIN_S = 2.0  # a stop within the limits takes less
 MISSED = 1.5  # a period this many times too long is a missed deadline
 PUBLISHERS_LOOKED_AT_S = 0.2
+KEPT_STOP = "latched stop"
 SILENT = (ExecutorState.UNARMED, ExecutorState.RECOVERING)
 
 
@@ -78,6 +86,12 @@ class ExecutorNodeSettings(BackEndSettings):
     )
     limits: ExecutorSettings = ExecutorSettings()
 
+    @model_validator(mode="after")
+    def _a_person_arms(self) -> ExecutorNodeSettings:
+        if self.auto_arm and self.robot not in SIMULATED_ROBOTS:
+            raise ValueError(f"auto_arm is for {' and '.join(SIMULATED_ROBOTS)} alone, a person arms {self.robot}")
+        return self
+
 
 class ExecutorBody:
     """Exists while configured; the loop runs while active."""
@@ -95,11 +109,16 @@ class ExecutorBody:
         clearance = ArmClearance(limits.self_clearance_m, limits.keep_out_clearance_m, limits.keep_out_boxes_m)
         self._executor = Executor(FR3_LIMITS, limits, ArmKinematics(), extra_path_checks=(clearance_check(clearance),))
         back_end = BACK_ENDS[settings.robot]
-        self._robot: RobotBackend = back_end.make(node, settings)
+        self._robot: RobotBackend = back_end.make(node, settings, limits.velocity_fraction)
         self._lock = threading.Lock()
         self._chunk: Chunk | None = None
         self._flood = FloodGuard(limits.max_chunk_hz)
-        self._emergencies: set[str] = set()
+        # Neither an emergency stop nor what stopped the arm is forgotten with a body that failed.
+        self._emergencies: EmergencyClaims = node.kept.setdefault("emergency stop", EmergencyClaims())
+        if KEPT_STOP in node.kept:
+            self._executor.stop(*node.kept[KEPT_STOP])
+        if self._emergencies.engaged:
+            self._executor.set_emergency_stop(True, node.now_s())
         self._set_points = node.publisher(topics.SET_POINT)
         self._statuses = node.publisher(topics.SAFETY_STATUS)
         self._joint_states = node.publisher(topics.JOINT_STATES) if back_end.tells_joint_states else None
@@ -107,36 +126,64 @@ class ExecutorBody:
 
     def start(self) -> None:
         self._loop: PacedLoop | None = None
+        self._recovery: RecoveryServer | None = None
+        self._unheard = ""
         self._sent: SetPoint | None = None
+        self._follows = False  # whether the arm took the last set-point
         self._last_s = self._told_s = -math.inf
         self._told: tuple[ExecutorState, ReasonCode] | None = None
         self._period_ms, self._misses = 0.0, 0
+        self._reporter = SafetyReporter()
+        self._kept_width_m: float | None = None
         self._measured: RobotState | None = None
         self._may_arm_itself = self._settings.auto_arm
         node = self._node
         self._robot.start()
-        node.subscribe(topics.ACTION_CHUNK, self._receive_chunk)
+        # /diagnostics call a stream silent when the executor does.
+        limits = self._settings.limits
+        node.subscribe(topics.ACTION_CHUNK, self._receive_chunk, silence_s=limits.chunk_timeout_s)
         if self._settings.keypoints_timeout_s > 0:
-            node.subscribe(topics.KEYPOINTS, self._hear_keypoints)
+            node.subscribe(topics.KEYPOINTS, self._hear_keypoints, silence_s=self._settings.keypoints_timeout_s)
         if self._settings.camera_timeout_s > 0:
-            node.subscribe(topics.CAMERA_HEALTH, self._hear_cameras)
-        node.subscribe(topics.ESTOP, lambda message: self._switch_emergency("topic", message))
+            node.subscribe(topics.CAMERA_HEALTH, self._hear_cameras, silence_s=self._settings.camera_timeout_s)
+        node.subscribe_from(topics.ESTOP, self._hear_emergency)
         node.serve_trigger(topics.ARM_SERVICE, self._arm)
         node.serve_trigger(topics.HOLD_SERVICE, self._hold)
+        node.serve_trigger(topics.END_TASK_SERVICE, self._end_task)
         service = node.create_service(SetBool, topics.ESTOP_SERVICE, self._serve_emergency)
         node.own(lambda: node.destroy_service(service))
-        RecoveryServer(node, self._robot, self._begin_recovery, self._arm, self._fail_recovery)
+        self._recovery = RecoveryServer(
+            node, self._robot, self._begin_recovery, self._arm_recovered, self._fail_recovery
+        )
         node.every_monotonic(PUBLISHERS_LOOKED_AT_S, self._look_for_others)
+        node.every_monotonic(PUBLISHERS_LOOKED_AT_S, self._look_for_the_unheard)
+        node.report_by(self._report)
         self._loop = PacedLoop(node, self._period_s, self._step, self._stalled, self._settings.clock_patience_s)
 
     def stop(self) -> None:
-        """The last thing sent is a hold.  /clock cannot be heard meanwhile: the wall clock paces the stop."""
-        try:
+        """The last thing sent is a hold.  /clock cannot be heard meanwhile: the wall clock paces the stop.
+
+        Whatever fails on the way, the arm's connection is released.
+        """
+        with ExitStack() as last:
+            last.callback(self._let_go)
+            if self._recovery is not None:
+                last.callback(self._recovery.end)
+            last.callback(self._come_to_rest, ReasonCode.SHUTDOWN)
             if self._loop is not None:
-                self._loop.end()
-        finally:
-            self._come_to_rest(ReasonCode.SHUTDOWN)
+                last.callback(self._loop.end)
+
+    def _let_go(self) -> None:
+        """The back end has no command any more: the next arming starts from where the arm is."""
+        try:
             self._robot.stop()
+        finally:
+            with self._lock:
+                self._executor.disarm()
+            status = self._executor.status()
+            self._node.kept.pop(KEPT_STOP, None)
+            if status.latched and status.reason is not ReasonCode.SHUTDOWN:
+                self._node.kept[KEPT_STOP] = (status.reason, self._node.now_s(), status.reason_text)
 
     def tear_down(self) -> None:
         pass
@@ -150,7 +197,7 @@ class ExecutorBody:
             if state is not None:
                 self._executor.observe(state)
                 self._tell_measurement(state)
-            if self._may_arm_itself and state is not None:
+            if self._may_arm_itself and state is not None and not self._executor.status().latched:
                 self._may_arm_itself = not self._try_to_arm(state, now_s)
             self._heed_objection(now_s)
             if self._executor.status().state not in SILENT:
@@ -161,9 +208,13 @@ class ExecutorBody:
             self._tell(now_s)
 
     def _try_to_arm(self, state: RobotState, now_s: float) -> bool:
-        if self._executor.why_not_arm(state, now_s) is not None:
+        if self._executor.why_not_arm(state, now_s) is not None or self._robot.objection() is not None:
             return False
-        self._robot.engage()
+        try:
+            self._robot.engage()
+        except VlsError as refusal:
+            self._node.facts["not armed by itself"] = str(refusal)
+            return False
         return self._executor.arm(state, now_s).accepted
 
     def _heed_objection(self, now_s: float) -> None:
@@ -173,10 +224,24 @@ class ExecutorBody:
             self._executor.stop(objection.reason, now_s, objection.text)
 
     def _send(self, now_s: float) -> None:
-        set_point = self._executor.step(now_s)
-        if self._robot.send(set_point):
+        set_point = self._with_still_hand(self._executor.step(now_s))
+        self._follows = self._robot.send(set_point, self._executor.stop_ahead)
+        if self._follows:
             self._sent = set_point
             self._set_points.publish(set_point_message(set_point))
+
+    def _with_still_hand(self, set_point: SetPoint) -> SetPoint:
+        """From a fault on, until somebody arms again, the fingers stay where they are; a closed grip stays closed."""
+        if REASONS[self._executor.status().reason].severity is not Severity.FAULT:
+            self._kept_width_m = None
+            return set_point
+        if self._kept_width_m is None:
+            self._robot.stop_hand()
+            state = self._robot.state()
+            if state is None:
+                return set_point
+            self._kept_width_m = 0.0 if state.gripper_holds else state.gripper_width_m
+        return replace(set_point, gripper_width_m=self._kept_width_m)
 
     def _tell_measurement(self, state: RobotState) -> None:
         """Joint states and grasp, when nobody else publishes what this arm measures."""
@@ -196,7 +261,7 @@ class ExecutorBody:
     def _come_to_rest(self, reason: ReasonCode, text: str = "") -> None:
         with self._lock:
             status = self._executor.status()
-            if status.state is ExecutorState.UNARMED:
+            if status.state in SILENT:
                 return
             now_s = status.stamp_s
             self._executor.stop(reason, now_s, text)
@@ -230,6 +295,10 @@ class ExecutorBody:
             message.tracking_error_rad = float(error.max())
         message.period_ms, message.deadline_misses = self._period_ms, self._misses
         self._statuses.publish(message)
+
+    def _report(self) -> StreamReport:
+        with self._lock:
+            return self._reporter.report(self._executor.status(), self._period_ms, self._misses)
 
     # What others ask for ---------------------------------------------------------------------------------------------
 
@@ -274,13 +343,13 @@ class ExecutorBody:
 
     def _second_publisher(self) -> str:
         """Which command topic has more than one publisher, in words; empty when none has."""
-        for topic in (topics.ACTION_CHUNK, topics.SET_POINT):
-            count = self._node.count_publishers(topic.name)
+        for name in (topics.ACTION_CHUNK.name, topics.SET_POINT.name, *self._robot.command_topics):
+            count = self._node.count_publishers(name)
             if count > 1:
-                return f"{count} nodes publish {topic.name}"
+                return f"{count} nodes publish {name}"
         return ""
 
-    def _arm(self) -> str:
+    def _arm(self, recovered: bool = False) -> str:
         other = self._second_publisher()
         if other:
             raise VlsError(other, "Only one may: stop the others, then arm")
@@ -288,12 +357,18 @@ class ExecutorBody:
             state, now_s = self._robot.state(), self._node.now_s()
             if state is None:
                 raise VlsError("no joint state was received", "Check the robot connection, then arm")
-            refusal = self._executor.why_not_arm(state, now_s)
+            refusal = self._executor.why_not_arm(state, now_s, recovered, self._follows)
             if refusal is not None:
                 raise VlsError(f"{refusal.reason.name}: {refusal.text}")
+            objection = self._robot.objection()
+            if objection is not None:
+                raise VlsError(f"{objection.reason.name}: {objection.text}", REASONS[objection.reason].cure)
             self._robot.engage()
-            self._executor.arm(state, now_s)
+            self._executor.arm(state, now_s, recovered, self._follows)
         return "armed"
+
+    def _arm_recovered(self) -> str:
+        return self._arm(recovered=True)
 
     def _begin_recovery(self) -> Verdict:
         with self._lock:
@@ -305,20 +380,59 @@ class ExecutorBody:
 
     def _hold(self) -> str:
         with self._lock:
+            self._executor.stop(ReasonCode.HELD_BY_OPERATOR, self._node.now_s())
+        return "stopping; the arm holds until somebody arms"
+
+    def _end_task(self) -> str:
+        with self._lock:
             self._executor.stop(ReasonCode.STOP_REQUESTED, self._node.now_s())
         return "stopping; the next good chunk moves the arm again"
 
-    def _switch_emergency(self, source: str, message: Bool | SetBool.Request) -> None:
-        """Engaged while any source engages it."""
-        (self._emergencies.add if message.data else self._emergencies.discard)(source)
+    def _hear_emergency(self, message: Bool, publisher: str) -> None:
+        """Engaged by whom it was and however it came; released by the same publisher alone."""
+        if not publisher and not message.data and len(self._panels()) > 1:
+            text = (
+                f"a release on {topics.ESTOP.name} counts for nothing: several publish, and rclpy does not tell which"
+            )
+            self._node.get_logger().error(f"{text}; release by {topics.ESTOP_SERVICE}", throttle_duration_sec=5.0)
+            return
+        name = self._panels().get(publisher, EmergencyClaims.UNKNOWN)
+        self._switch_emergency(publisher or EmergencyClaims.UNKNOWN, bool(message.data), name)
+
+    def _switch_emergency(self, source: str, engaged: bool, name: str = "") -> None:
+        self._emergencies.tell(source, engaged, name)
         with self._lock:
-            self._executor.set_emergency_stop(bool(self._emergencies), self._node.now_s())
+            self._executor.set_emergency_stop(self._emergencies.engaged, self._node.now_s())
+
+    def _panels(self) -> dict[str, str]:
+        """The nodes that publish the emergency stop, by the number of their publisher."""
+        return {gid_text(info.endpoint_gid): info.node_name for info in self._estop_publishers()}
+
+    def _estop_publishers(self) -> list[Any]:
+        return list(self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topics.ESTOP.name)))
 
     def _serve_emergency(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._switch_emergency("service", request)
-        engaged = ", ".join(sorted(self._emergencies))
+        if not request.data:
+            present = self._panels()
+            # Without numbers a message's publisher is there as long as anybody is.
+            self._emergencies.drop_departed({*present, *([EmergencyClaims.UNKNOWN] if present else [])})
+        self._switch_emergency(EmergencyClaims.SERVICE, bool(request.data))
+        engaged = self._emergencies.names
         response.success, response.message = True, f"engaged by {engaged}" if engaged else "released; arm to go on"
         return response
+
+    def _look_for_the_unheard(self) -> None:
+        """Whoever publishes an emergency stop that cannot be heard here must learn of it before it is needed."""
+        unheard = [told for info in self._estop_publishers() if (told := why_unheard(info, topics.ESTOP))]
+        text = "; ".join(unheard)
+        if text and text != self._unheard:
+            self._node.get_logger().error(f"not every emergency stop is heard: {text}")
+        self._unheard = text
+        level = Level.ERROR if text else Level.OK
+        values = {"engaged by": self._emergencies.names}
+        self._node.reports["emergency stop"] = StreamReport(
+            "emergency stop", level, text or "every publisher is heard", values
+        )
 
 
 def _before_arming(status: SafetyStatus, now_s: float) -> SafetyStatus:

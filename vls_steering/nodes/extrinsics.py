@@ -14,7 +14,7 @@ from vls_steering.core.errors import ConfigurationError, StreamFault
 from vls_steering.core.frames import pose_matrix
 from vls_steering.core.types import BASE_FRAME, RobotState
 from vls_steering.nodes.base import RoomNode
-from vls_steering.nodes.conversions import time_message
+from vls_steering.nodes.frames import listen
 from vls_steering.nodes.pairing import Locate
 from vls_steering.perception import Mount, load_mounts
 
@@ -62,22 +62,9 @@ def _from_mount(camera: str, mount: Mount, robot_at: RobotAt) -> Locate:
 
 
 def _from_tf(node: RoomNode, base_frame: str) -> Locate:
-    try:
-        from rclpy.time import Time
-        from tf2_ros import Buffer, TransformException, TransformListener
-    except ImportError as error:
-        cure = "Source a ROS 2 distribution (ros-<distro>-tf2-ros-py), or use extrinsics.source: file"
-        raise ConfigurationError("extrinsics from tf need tf2_ros, which is not installed", cure) from error
-    buffer = Buffer()
-    listener = TransformListener(buffer, node, spin_thread=False)
-    node.own(listener.unregister)
+    tree = listen(node)
 
     def locate(frame_id: str, stamp_s: float) -> FloatArray:
-        try:
-            transform = buffer.lookup_transform(base_frame, frame_id, Time.from_msg(time_message(stamp_s))).transform
-        except TransformException as error:
-            raise StreamFault(f"tf does not know where {frame_id} is: {error}") from error
-        position, quat = transform.translation, transform.rotation
-        return pose_matrix((position.x, position.y, position.z), (quat.x, quat.y, quat.z, quat.w))
+        return tree.look_up(base_frame, frame_id, stamp_s)
 
     return locate

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from std_msgs.msg import Bool
+
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.arm_rig import CAMERA, ArmRig
@@ -29,7 +31,10 @@ def _well(rig: ArmRig) -> None:
 
 @dataclass(frozen=True)
 class Fault:
-    """`goes_on`: the arm must not stop for it, only report the reason; NONE then stands for nothing to report."""
+    """`goes_on`: the arm must not stop for it, only report the reason; NONE then stands for nothing to report.
+
+    `takes_the_world`: the arm itself is gone, and nobody measures its speed.
+    """
 
     name: str
     inject: Act
@@ -39,6 +44,7 @@ class Fault:
     cure: Act = _well
     goes_on: bool = False
     in_ci: bool = False
+    takes_the_world: bool = False
 
 
 def _does(misdeed: str) -> Act:
@@ -65,6 +71,30 @@ def _camera(name: str, misdeed: str, in_ci: bool = False) -> Fault:
 
 def _restart(name: str) -> Act:
     return lambda rig: rig.start(name)
+
+
+def _start_over(rig: ArmRig) -> None:
+    """The executor has ended by itself, or is about to."""
+    rig.kill("executor")
+    rig.status = None
+    rig.start("executor")
+
+
+def _press_remote(on: bool) -> Act:
+    """By the latched topic, as a button on another computer does; its publisher stays, and what it said with it."""
+
+    def press(rig: ArmRig) -> None:
+        if rig.panel is None:
+            rig.panel = rig.node.create_publisher(Bool, topics.ESTOP.name, topics.ESTOP.quality)
+            rig.until(rig.panel.get_subscription_count, 5.0, "a subscription of the emergency stop")
+        rig.panel.publish(Bool(data=on))
+
+    return press
+
+
+def _release_remote(rig: ArmRig) -> None:
+    _press_remote(on=False)(rig)
+    rig.spin(0.3)
 
 
 def _freeze(rig: ArmRig) -> None:
@@ -137,6 +167,22 @@ FAULTS: tuple[Fault, ...] = (
         in_ci=True,
     ),
     Fault("emergency stop", _press(True), (FAULT,), (ReasonCode.EMERGENCY_STOP,), 1.0, _press(False), in_ci=True),
+    Fault(
+        "emergency stop by topic",
+        _press_remote(on=True),
+        (FAULT,),
+        (ReasonCode.EMERGENCY_STOP,),
+        1.0,
+        _release_remote,
+    ),
+    Fault(
+        "the executor is interrupted (SIGINT)",
+        lambda rig: rig.signal("executor", signal.SIGINT),
+        (HOLDING,),
+        (ReasonCode.SHUTDOWN,),
+        1.0,
+        _start_over,
+    ),
     Fault("the hand refuses to grip", _grip_in_vain, (HOLDING,), (ReasonCode.GRIPPER_FAILED,), 2.5, _free_hand),
     Fault("the arm is pushed into a reflex", _push, (FAULT,), (ReasonCode.ROBOT_FAULT,), 1.5, in_ci=True),
     Fault(
@@ -151,10 +197,11 @@ FAULTS: tuple[Fault, ...] = (
         "control box dies and comes back",
         lambda rig: rig.kill("protocol_arm"),
         (FAULT,),
-        (ReasonCode.ROBOT_FAULT, ReasonCode.JOINT_STATES_SILENT),
+        (ReasonCode.ROBOT_FAULT,),
         2.0,
         _restart("protocol_arm"),
         in_ci=True,
+        takes_the_world=True,
     ),
 )
 

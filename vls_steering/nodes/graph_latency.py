@@ -13,24 +13,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from vls_steering import __version__
 from vls_steering.bench.contrast import Prologue
 from vls_steering.bench.demo_display import Display
-from vls_steering.bench.latency import INSTRUCTION, SCENE, check_writable
+from vls_steering.bench.latency import INSTRUCTION, SCENE
 from vls_steering.bench.latency_graph import GraphTick, graph_summary
-from vls_steering.bench.machine import describe_machine
+from vls_steering.bench.provenance import measured, steering_config
 from vls_steering.bench.score import goal_of
 from vls_steering.bench.summary import percentiles
-from vls_steering.core.config import load_yaml
+from vls_steering.core.config import load_yaml, parse_settings
 from vls_steering.core.errors import ExitCode, VlsError
+from vls_steering.core.files import check_writable
 from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import stamp_seconds
 from vls_steering.nodes.demo import isolate, terminated_like_interrupted
 from vls_steering.nodes.demo_options import DemoOptions, write_parameters
 from vls_steering.nodes.demo_task import run_tasks
 from vls_steering.nodes.picture_age import Pictures, camera_to_set_point_ms
+from vls_steering.nodes.policy import PolicyNodeSettings
 from vls_steering.nodes.topic_log import Entry
-from vls_steering.policies import load_policy
+from vls_steering.policies import open_policy
 
 REAL_TIME = 1.0
 # One task lasts seconds; these can follow one another for as long as it takes, whether they succeed or not.
@@ -66,7 +67,8 @@ def run_graph_latency(options: GraphLatencyOptions) -> ExitCode:
     demo = DemoOptions(INSTRUCTION, SCENE, options.seed, policy=options.policy)
     demo.check()
     folder = demo.open_folder()
-    prologue = Prologue(load_policy(demo.policy_file), SCENE, options.seed, goal_of(INSTRUCTION))
+    policy = open_policy(demo.policy_file)
+    prologue = Prologue(policy, SCENE, options.seed, goal_of(INSTRUCTION))
     try:
         layout = prologue.draw()
     finally:
@@ -76,27 +78,28 @@ def run_graph_latency(options: GraphLatencyOptions) -> ExitCode:
     with terminated_like_interrupted():
         end = run_tasks(instructions(options.seconds), deployment, folder / "logs", Display())
     parameters = load_yaml(deployment.parameter_file)["/**/policy"]["ros__parameters"]
+    settings = parse_settings(PolicyNodeSettings, parameters, str(deployment.parameter_file))
     ticks = steered_ticks(end.entries)
     if not ticks:
         raise VlsError(f"the graph reported no steered tick: {end.message}", f"See {folder / 'logs'}")
     complete = end.exit_code not in (ExitCode.INTERRUPTED, ExitCode.SAFETY_STOP)
+    config = {
+        "seconds": options.seconds,
+        "seed": options.seed,
+        "scene": SCENE,
+        "instructions": list(INSTRUCTIONS),
+        "policy": demo.policy_file.name,
+        "policy_sha256": policy.sha256,
+        "preset": settings.preset,
+        "steering": steering_config({settings.preset: settings.steering_of(policy.sha256)}),
+        "threads": settings.threads,
+        "real_time_factor": REAL_TIME,
+    }
     report = {
-        "bench": "graph-latency",
+        **measured("graph-latency", config),
         "complete": complete,
         "message": end.message,
-        "config": {
-            "seconds": options.seconds,
-            "seed": options.seed,
-            "scene": SCENE,
-            "instructions": list(INSTRUCTIONS),
-            "policy": demo.policy_file.name,
-            "preset": parameters["preset"],
-            "threads": parameters["threads"],
-            "real_time_factor": REAL_TIME,
-        },
-        "version": __version__,
-        "machine": describe_machine(),
-        **graph_summary(ticks, set_point_times_s(end.entries), parameters["tick_period_s"]),
+        **graph_summary(ticks, set_point_times_s(end.entries), settings.tick_period_s),
         "camera_to_set_point_ms": percentiles(camera_to_set_point_ms(end.entries)),
     }
     options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -155,7 +158,6 @@ def _print(report: dict[str, Any]) -> None:
     table = Table(title=f"{title}; ms")
     for column in ("ticks", "part", "p50", "p95", "p99"):
         table.add_column(column)
-    for kind, parts in report["parts_ms"].items():
-        for part, row in parts.items():
-            table.add_row(kind, part, *(f"{row[name]:.1f}" for name in ("p50", "p95", "p99")))
+    for row in report["rows"]:
+        table.add_row(row["ticks"], row["part"], *(f"{row[name]:.1f}" for name in ("p50", "p95", "p99")))
     Console().print(table)

@@ -19,13 +19,15 @@ from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.bringup import Goal, State, Step, next_step, reached
 from vls_steering.nodes.conversions import stamp_seconds
 from vls_steering.nodes.fleet import Fleet
-from vls_steering.nodes.node_set import MANAGER, nodes_for
+from vls_steering.nodes.node_set import MANAGER, SIMULATED_ROBOTS, nodes_for
 from vls_steering.nodes.run import run_node
+from vls_steering.nodes.streams import Level, StreamReport
 from vls_steering.nodes.task_watch import Answer, Outcome, TaskError, TaskProgress, TaskTimes, TaskWatch
 from vls_steering.safety.reasons import ReasonCode
 from vls_steering.safety.status import ExecutorState
 
 PERIOD_S = 0.1
+STEERING_SILENCE_S = 1.0  # for /diagnostics: the policy reports every tick, a tenth of this
 
 
 class ManagerSettings(Settings):
@@ -53,6 +55,7 @@ class ManagerBody:
         self._goal: Goal | None = Goal.UP if settings.autostart else None
         self._was_up = False
         self._refused: Step | None = None
+        self._loss = ""  # what became of the node set since it was up; kept until somebody asks for something else
         self._drained: Future | None = None
         self._task: TaskWatch | None = None
         self._task_done: Future | None = None
@@ -61,14 +64,16 @@ class ManagerBody:
         self._instruction = node.publisher(topics.INSTRUCTION)
         self._arm: Any = node.create_client(Trigger, topics.ARM_SERVICE)
         self._hold: Any = node.create_client(Trigger, topics.HOLD_SERVICE)
+        self._end_task: Any = node.create_client(Trigger, topics.END_TASK_SERVICE)
         node.own(lambda: node.destroy_client(self._arm))
         node.own(lambda: node.destroy_client(self._hold))
+        node.own(lambda: node.destroy_client(self._end_task))
 
     def start(self) -> None:
         node = self._node
         node.subscribe(topics.VLM_STATUS, self._on_vlm)
-        node.subscribe(topics.STEERING_STATUS, self._on_steering)
-        node.subscribe(topics.SAFETY_STATUS, self._on_safety)
+        node.subscribe(topics.STEERING_STATUS, self._on_steering, silence_s=STEERING_SILENCE_S)
+        node.subscribe(topics.SAFETY_STATUS, self._on_safety, silence_s=self._settings.executor_silence_s)
         node.serve_trigger("manager/bring_up", lambda: self._aim(Goal.UP))
         node.serve_trigger("manager/shut_down", lambda: self._aim(Goal.DOWN))
         server = ActionServer(
@@ -81,12 +86,13 @@ class ManagerBody:
         )
         node.own(server.destroy)
         node.every_monotonic(PERIOD_S, self._tick)
+        node.report_by(self._report)
 
     def stop(self) -> None:
         if self._task is not None:
             self._task.end(TaskError.CANCELED, "the manager was stopped")
             self._finish_task()
-        self._ask_to_hold()
+        _ask(self._end_task)
 
     def tear_down(self) -> None:
         pass
@@ -102,7 +108,7 @@ class ManagerBody:
     # Lifecycle of the others ------------------------------------------------------------------------------------------
 
     def _aim(self, goal: Goal) -> str:
-        self._goal, self._refused, self._was_up = goal, None, False
+        self._goal, self._refused, self._was_up, self._loss = goal, None, False, ""
         return f"taking {', '.join(self._fleet.order)} {goal.value}"
 
     def _tick(self) -> None:
@@ -144,12 +150,23 @@ class ManagerBody:
         self._node.get_logger().error(f"{message}; call manager/bring_up when it is back")
         if self._task is not None:
             self._task.end(TaskError.NOT_READY, message)
-        self._ask_to_hold()
-        self._goal, self._was_up = None, False
+        _ask(self._hold)
+        self._goal, self._was_up, self._loss = None, False, message
 
-    def _ask_to_hold(self) -> None:
-        if self._hold.service_is_ready():
-            self._hold.call_async(Trigger.Request())
+    def _report(self) -> StreamReport:
+        states = {name: state.value for name, state in self._fleet.states.items()}
+        if self._loss:
+            level, message = Level.ERROR, f"{self._loss}; call manager/bring_up when it is back"
+        elif self._refused is not None:
+            message = (
+                f"{self._refused.node} refused to {self._refused.transition.name.lower()}; see its line and its log"
+            )
+            level = Level.ERROR
+        elif self._was_up:
+            level, message = Level.OK, "all nodes are active"
+        else:
+            level, message = Level.WARN, f"on the way {self._goal.value}" if self._goal else "not asked to come up"
+        return StreamReport("node set", level, message, states)
 
     # Tasks ------------------------------------------------------------------------------------------------------------
 
@@ -185,10 +202,14 @@ class ManagerBody:
             return "the executor has not reported its state"
         if safety.latched:
             return f"the executor holds since {safety.reason}; remove the cause and call {topics.ARM_SERVICE}"
+        if safety.state == ExecutorState.RECOVERING:
+            return "the arm is being recovered"
+        if safety.state == ExecutorState.UNARMED and self._settings.robot not in SIMULATED_ROBOTS:
+            return f"the arm is not armed; make the cell safe and call {topics.ARM_SERVICE}"
         return ""
 
     def _arm_then_instruct(self, watch: TaskWatch) -> None:
-        """Arm an executor that has not been armed since it started; a latched stop is a person's to clear."""
+        """Arm a simulated arm that has not been armed yet; a latched stop, or another arm, is a person's."""
         if self._latest_safety is None or self._latest_safety.state != ExecutorState.UNARMED:
             self._instruction.publish(String(data=watch.instruction))
             return
@@ -221,11 +242,11 @@ class ManagerBody:
         )
 
     def _finish_task(self) -> None:
-        """Whatever the outcome: the program is withdrawn and the arm holds where it is."""
+        """Whatever the outcome: the program is withdrawn and the arm stops, ready for the next task."""
         if self._task_done is None or self._task_done.done():
             return
         self._instruction.publish(String(data=""))
-        self._ask_to_hold()
+        _ask(self._end_task)
         self._task_done.set_result(None)
 
     def _cancel(self, goal_handle: Any) -> CancelResponse:
@@ -270,6 +291,11 @@ class ManagerBody:
             reason = ReasonCode(status.reason_code)
             state = ExecutorState(status.state)
             self._task.guarded(state, status.latched, reason, status.reason, self._node.now_s())
+
+
+def _ask(client: Any) -> None:
+    if client.service_is_ready():
+        client.call_async(Trigger.Request())
 
 
 NODE = NodeDefinition("manager", ManagerSettings, ManagerBody, self_starting=True)

@@ -8,39 +8,56 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 import vls_steering
-from vls_steering.core.config import Settings
+from vls_steering.core.config import OneOf, Settings
 from vls_steering.core.errors import ConfigurationError
+from vls_steering.sim.scene_names import CAMERA_SCENES
 
 PACKAGE = "vls_steering"
+# Arms next to which nobody can stand: what arms one of these by itself must never arm another.
+SIMULATED_ROBOTS = ("sim", "protocol")
 
 
 class Deployment(Settings):
     """What differs from one start to the next; everything else is in the parameter file.
 
-    The fields are the launch arguments and the options of `vls run`, with these descriptions.
+    The fields are the launch arguments and the options of `vls run`, with these descriptions and choices.
     """
 
     namespace: str = Field("", description="namespace of every node")
-    use_sim_time: bool = Field(True, description="take the time from /clock")
+    use_sim_time: Literal["auto"] | bool = Field(
+        "auto", description="take the time from /clock: true, false, or auto: where a simulated world of ours gives it"
+    )
     params_file: str = Field("", description="parameter file; empty: config/vls.yaml")
     autostart: bool = Field(True, description="configure and activate the nodes in order")
     log_level: Literal["debug", "info", "warn", "error", "fatal"] = Field("info", description="least severe log line")
     robot: Literal["sim", "protocol", "libfranka", "ros2_control"] = Field(
         "sim", description="robot back end; protocol: the simulated arm behind libfranka's protocol, in real time"
     )
-    scene: str = Field("", description="scene of the simulation; empty: the parameter file's")
+    scene: Annotated[str, OneOf("scene", ("", *CAMERA_SCENES))] = Field(
+        "", description="scene of the simulation; empty: the parameter file's"
+    )
     seed: int = Field(-1, ge=-1, description="seed of scene, noise and policy; -1: the parameter file's")
-    vlm: str = Field("", description="back end that writes reward programs; empty: the parameter file's")
+    vlm: Literal["", "offline", "replay", "openai", "transformers"] = Field(
+        "", description="back end that writes reward programs; empty: the parameter file's"
+    )
+
+    @field_validator("params_file")
+    @classmethod
+    def _is_there(cls, path: str) -> str:
+        if path and not Path(path).is_file():
+            raise ValueError("there is no such file")
+        return path
 
     @property
     def simulates_time(self) -> bool:
-        """Simulated worlds publish /clock; a physical arm keeps the host's time."""
-        return self.use_sim_time and self.robot in ("sim", "protocol")
+        """Our simulated worlds publish /clock and a physical arm keeps the host's time; who says otherwise knows of a
+        bag or a Gazebo that does."""
+        return self.robot in SIMULATED_ROBOTS if self.use_sim_time == "auto" else self.use_sim_time
 
     @property
     def parameter_file(self) -> Path:

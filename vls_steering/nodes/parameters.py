@@ -6,7 +6,7 @@ import difflib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -14,7 +14,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from vls_steering.core.config import Settings, parse_settings
+from vls_steering.core.config import Settings, choices, parse_settings
 from vls_steering.core.errors import ConfigurationError
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -111,7 +111,8 @@ def describe(name: str, field: FieldInfo) -> ParameterDescriptor:
         bottom_int = -INT64_MAX if low is None else int(low)
         top_int = INT64_MAX if high is None else int(high)
         descriptor.integer_range = [IntegerRange(from_value=bottom_int, to_value=top_int, step=0)]
-    descriptor.additional_constraints = _choices(field)
+    accepted = choices(field)
+    descriptor.additional_constraints = f"one of: {', '.join(accepted)}" if accepted else ""
     return descriptor
 
 
@@ -132,12 +133,3 @@ def _bounds(field: FieldInfo) -> tuple[float | None, float | None]:
         low = next((getattr(item, key) for key in ("ge", "gt") if getattr(item, key, None) is not None), low)
         high = next((getattr(item, key) for key in ("le", "lt") if getattr(item, key, None) is not None), high)
     return low, high
-
-
-def _choices(field: FieldInfo) -> str:
-    annotation = field.annotation
-    if get_origin(annotation) is Literal:
-        return "one of: " + ", ".join(map(str, get_args(annotation)))
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return "one of: " + ", ".join(str(item.value) for item in annotation)
-    return ""

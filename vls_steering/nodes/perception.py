@@ -44,6 +44,7 @@ from vls_steering.robots.kinematics import ArmKinematics
 
 JOINT_STATE_HZ = 100.0
 TOGETHER_S = 0.02  # pictures this close in time show the same instant
+OTHER_CAMERAS_PATIENCE_S = 1.0  # for /diagnostics: only the first camera's rate is known
 LOOKED_AT_S = 0.01  # how often a silent camera is looked for
 
 
@@ -104,7 +105,12 @@ class PerceptionBody:
             assembler = FrameAssembler(camera, self._receive_frame, locate[camera])
             names = topics.camera_topics(camera)
             for part in assembler.parts:
-                node.subscribe(getattr(names, part), partial(self._add, camera, assembler, part), rates_hz[camera])
+                node.subscribe(
+                    getattr(names, part),
+                    partial(self._add, camera, assembler, part),
+                    rates_hz[camera],
+                    OTHER_CAMERAS_PATIENCE_S,
+                )
         node.every(LOOKED_AT_S, self._tell_silence)
         node.serve_trigger(topics.PERCEPTION_RESET_SERVICE, self._reset)
 
@@ -176,7 +182,7 @@ class PerceptionBody:
         self._teller.offer(healths)
 
     def _skip(self, reason: str) -> None:
-        self._node.facts["problem"] = reason
+        self._node.complaints["problem"] = reason
         self._node.get_logger().warning(f"picture not used: {reason}", throttle_duration_sec=5.0)
 
     def _reset(self) -> str:
@@ -203,7 +209,8 @@ class PerceptionBody:
         except (ShapeError, StreamFault) as error:
             self._skip(str(error))
             return
-        self._node.facts.update(problem="", objects=", ".join(keypoints.names), skipped=str(self._looker.skipped))
+        self._node.complaints["problem"] = ""
+        self._node.facts.update(objects=", ".join(keypoints.names), skipped=str(self._looker.skipped))
 
     def _show(self, frame: CameraFrame, keypoints: Keypoints) -> None:
         """Pictures for people, at a low rate and only when somebody looks."""

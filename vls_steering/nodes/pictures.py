@@ -12,6 +12,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import ShapeError
+from vls_steering.core.frames import quat_from_matrix
+from vls_steering.core.transforms import Transform
 from vls_steering.core.types import CameraFrame
 from vls_steering.nodes.conversions import header, matrix_message, matrix_of, stamp_seconds
 
@@ -71,6 +73,12 @@ def _pixels(message: Image, kind: type[np.generic], channels: int) -> np.ndarray
 def optical_frame(camera: str) -> str:
     """tf name of a camera's optical frame."""
     return f"{camera}_color_optical_frame"
+
+
+def camera_transform(parent: str, camera: str, parent_from_camera: FloatArray) -> Transform:
+    """Where a camera's optical frame is mounted; `parent_from_camera` (4, 4)."""
+    quat_xyzw = quat_from_matrix(parent_from_camera)
+    return Transform(parent, optical_frame(camera), parent_from_camera[:3, 3], quat_xyzw)
 
 
 def camera_messages(frame: CameraFrame) -> tuple[Image, Image, CameraInfo, PoseStamped]:

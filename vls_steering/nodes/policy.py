@@ -18,7 +18,7 @@ from vls_steering.bench.calibration import load_calibration
 from vls_steering.core.clocks import MonotonicClock
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import Refusal, StreamFault
-from vls_steering.core.types import ActionChunk, Keypoints, Observation, RobotState
+from vls_steering.core.types import ActionChunk, ChunkSource, Keypoints, Observation, RobotState
 from vls_steering.msg import Keypoints as KeypointsMessage
 from vls_steering.msg import RewardProgram, SteeringStatus
 from vls_steering.nodes import topics
@@ -31,8 +31,8 @@ from vls_steering.nodes.run import run_node
 from vls_steering.nodes.scheduling import Urgency, go_first
 from vls_steering.nodes.sim_robot import JointStateReader
 from vls_steering.nodes.stale_objects import stale_object
-from vls_steering.nodes.steering_status import steering_status_message
-from vls_steering.policies.checkpoint import load_policy
+from vls_steering.nodes.steering_status import SteeringReporter, steering_status_message
+from vls_steering.policies.formats import open_policy
 from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.rewards import CompiledProgram, Stage, compile_program, parse_program
 from vls_steering.rewards.expression import Text, walk
@@ -73,6 +73,12 @@ class PolicyNodeSettings(Settings):
         chosen = preset(values.get("preset", "ours")).model_dump()
         return {**values, "steering": _merged(chosen, values.get("steering", {}))}
 
+    def steering_of(self, policy_sha256: str) -> SteeringSettings:
+        """What the policy with this digest is steered with; raises ConfigurationError for another's calibration."""
+        if not self.calibration:
+            return self.steering
+        return load_calibration(Path(self.calibration)).on(self.steering, policy_sha256)
+
 
 class PolicyBody:
     """Owns the pilot; silent until there is a program, then a chunk or a reason for every tick."""
@@ -80,11 +86,9 @@ class PolicyBody:
     def __init__(self, node: RoomNode, settings: PolicyNodeSettings) -> None:
         self._node, self._settings = node, settings
         torch.set_num_threads(settings.threads)
-        policy = load_policy(Path(settings.policy) if settings.policy else SHIPPED_POLICY)
+        policy = open_policy(Path(settings.policy) if settings.policy else SHIPPED_POLICY)
         self._space = policy.action_space
-        steering = settings.steering
-        if settings.calibration:
-            steering = load_calibration(Path(settings.calibration)).on(steering, policy.sha256)
+        steering = settings.steering_of(policy.sha256)
         clock = TapedClock(MonotonicClock())
         pilot = Pilot(policy, steering, settings.seed, clock)
         self._from_noise_s = rehearse(pilot)  # the first pass through a network is the slowest: not in motion
@@ -107,11 +111,13 @@ class PolicyBody:
         self._resting: RobotState | None = None
         self._latency = LatencyEstimate()
         self._latency.add(self._from_noise_s)
-        self._ticks = self._misses = 0
+        self._ticks = self._misses = self._asked = self._steered = 0
+        self._reporter = SteeringReporter()
         node = self._node
         self._joints.start()
         node.subscribe(topics.KEYPOINTS, self._receive_keypoints, expected_hz=10.0)
         node.subscribe(topics.REWARD_PROGRAM, self._receive_program)
+        node.report_by(self._reporter.report)
         self._loop = PacedLoop(node, self._settings.tick_period_s, self._tick)
 
     def stop(self) -> None:
@@ -130,12 +136,13 @@ class PolicyBody:
         if is_new:
             self._pilot.reset()
             self._pilot.set_program(program)
-            self._stage = 0
+            self._stage = self._asked = self._steered = 0
         self._ticks += 1
+        self._asked += program is not None
         try:
             observation = self._observe(keypoints, now_s)
         except StreamFault as fault:
-            self._report(SteeringStatus(header=header(now_s), reason=str(fault)), program)
+            self._report(SteeringStatus(header=header(now_s), reason=str(fault)), program, concern=str(fault))
             return
         if program is None and not self._settings.unsteered:
             self._rest(observation, self._refusal or "there is no reward program", None)
@@ -147,11 +154,15 @@ class PolicyBody:
         self._resting = None
         result = self._pilot.tick(observation, self._latency.p95_s, self._ticks)
         self._stage = result.telemetry.stage
+        self._steered += result.telemetry.steered
         self._send(result.chunk)
         self._latency.add(self._node.now_s() - observation.stamp_s)
         status = steering_status_message(result, observation_age_s=now_s - observation.stamp_s)
-        self._misses += status.tick_ms > 1e3 * self._settings.tick_period_s
-        self._report(status, program)
+        if status.tick_ms > 1e3 * self._settings.tick_period_s:
+            self._misses += 1
+            status.reason = "; ".join(part for part in (status.reason, _overrun(result.telemetry.durations_ms)) if part)
+        is_hold = result.chunk.source is ChunkSource.HOLD and not status.finished
+        self._report(status, program, concern=status.reason if is_hold else "")
         if self._markers.get_subscription_count():
             keep_outs = _kept_clear(program.program.stages[result.telemetry.stage]) if program else frozenset[str]()
             self._markers.publish(steering_markers(result, observation.keypoints, keep_outs))
@@ -180,17 +191,23 @@ class PolicyBody:
             place = replace(observation.robot, tcp_position=self._resting.tcp_position)
             still = Observation(place, observation.keypoints)
             opened = opened_at(self._last, observation)
-            self._send(hold_chunk(still, self._space.horizon, opened, self._space.step_s, "", 0))
-        self._report(SteeringStatus(header=header(observation.stamp_s), reason=reason), program)
+            hold = hold_chunk(still, self._space.horizon, opened, self._space.step_s, "", 0)
+            self._send(hold)
+            self._pilot.commit(hold)  # what it planned before is over
+        # That nobody has asked for anything is no concern.
+        concern = reason if program is not None or self._refusal else ""
+        self._report(SteeringStatus(header=header(observation.stamp_s), reason=reason), program, concern)
 
     def _send(self, chunk: ActionChunk) -> None:
         self._last = replace(chunk, sequence=self._ticks)
         self._chunks.publish(chunk_message(self._last))
 
-    def _report(self, status: SteeringStatus, program: CompiledProgram | None) -> None:
+    def _report(self, status: SteeringStatus, program: CompiledProgram | None, concern: str) -> None:
         status.sequence, status.deadline_misses = self._ticks, self._misses
+        status.share_steered = self._steered / self._asked if self._asked else 0.0
         status.program_sha256 = program.sha256 if program is not None else ""
         self._statuses.publish(status)
+        self._reporter.tell(status, concern)
         if status.reason:
             self._node.get_logger().info(status.reason, throttle_duration_sec=5.0)
 
@@ -220,6 +237,13 @@ def _merged(base: dict[str, Any], on_top: dict[str, Any]) -> dict[str, Any]:
         for key, value in on_top.items()
     }
     return {**base, **both}
+
+
+def _overrun(durations_ms: dict[str, float]) -> str:
+    """Which part of a tick that took longer than its period is to blame."""
+    parts = {name: spent for name, spent in durations_ms.items() if name != "total"}
+    longest = max(parts, key=lambda name: parts[name])
+    return f"the tick took {durations_ms['total']:.0f} ms, {parts[longest]:.0f} of them to {longest}"
 
 
 def _stale(what: str, seen: RobotState | Keypoints | None, now_s: float) -> str:

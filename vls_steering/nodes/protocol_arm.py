@@ -1,15 +1,14 @@
 """The simulated world behind libfranka's protocol, on this host: the executor drives it as it drives a physical arm.
 
 The arm is reached through the protocol alone.  What goes over topics is what the camera node needs to draw the scene,
-and /clock for a node set that runs in the arm's own time, so that a slow machine slows the world down.  Nodes that use
-the host's clock find its stamps in sim/state.
+tf, and /clock for a node set that runs in the arm's own time, so that a slow machine slows the world down.  Nodes that
+use the host's clock find its stamps in sim/state.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,14 +17,14 @@ from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import SetBool
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.core.config import Settings
+from vls_steering.core.types import RobotState
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.conversions import time_message
+from vls_steering.nodes.frames import ArmFrames
 from vls_steering.nodes.run import run_node
-from vls_steering.nodes.sim_layout import layout_of, layout_text
+from vls_steering.nodes.sim_layout import SceneSettings, layout_text
 from vls_steering.sim.protocol_arm import PERIOD_S, ROBOT_PORT, ProtocolArm
-from vls_steering.sim.scenes import draw_layout
 from vls_steering.sim.world import World
 
 # What goes wrong around an arm can be made to go wrong here: services of std_srvs/SetBool.
@@ -35,31 +34,30 @@ STEPS_PER_TICK = 10  # of /clock
 PUSH_NM = np.array([80.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0])
 
 
-class ProtocolArmSettings(Settings):
-    scene: Literal["play", "training", "obstacle"] = Field("play", description="scene whose layout is drawn")
-    seed: int = Field(0, ge=0, description="seed of the layout")
-    target: str = Field("red cube", description="object that an obstacle scene puts its obstacle before")
-    layout: str = Field("", description="a layout as sim/layout tells it, taken instead of one drawn; empty = draw")
+class ProtocolArmSettings(SceneSettings):
     real_time_factor: float = Field(
         1.0, gt=0.0, le=1.0, description="pace of the arm's time, protocol included; below 1 nodes must use /clock"
     )
     state_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of sim/state, what the camera node draws")
+    arm_frames: bool = Field(True, description="tell the arm's frames on /tf; false: a robot_state_publisher does")
 
 
 class ProtocolArmBody:
     """The server lives while the node is active; each activation starts with the layout as drawn."""
 
+    _newest: tuple[FloatArray, RobotState] | None  # the whole state, and what of it the arm measures
+
     def __init__(self, node: RoomNode, settings: ProtocolArmSettings) -> None:
         self._node, self._settings = node, settings
-        given = settings.layout
-        self._layout = layout_of(given) if given else draw_layout(settings.scene, settings.seed, settings.target)
+        self._layout = settings.draw()
         self._simulates_time = bool(node.get_parameter("use_sim_time").value)
         self._clock = node.publisher(topics.CLOCK)
         self._states = node.publisher(topics.SIM_STATE)
         self._layouts = node.publisher(topics.SIM_LAYOUT)
+        self._frames = ArmFrames(node, settings.arm_frames)
 
     def start(self) -> None:
-        self._steps, self._newest = 0, np.zeros(0)
+        self._steps, self._newest = 0, None
         self._every = round(1 / (self._settings.state_hz * PERIOD_S))
         pace = self._settings.real_time_factor
         self._arm = ProtocolArm(self._layout, port=ROBOT_PORT, watch=self._watch, failed=self._node.fail, pace=pace)
@@ -90,7 +88,7 @@ class ProtocolArmBody:
         if self._steps % STEPS_PER_TICK == 0:
             self._clock.publish(Clock(clock=time_message(world.stamp_s)))
         if self._steps % self._every == 0:
-            self._newest = self._stamped(world.full_state())
+            self._newest = self._stamped(world.full_state()), world.robot_state()
 
     def _stamped(self, state: FloatArray) -> FloatArray:
         if not self._simulates_time:
@@ -98,9 +96,11 @@ class ProtocolArmBody:
         return state
 
     def _tell(self) -> None:
-        newest, self._newest = self._newest, np.zeros(0)
-        if newest.size:
-            self._states.publish(Float64MultiArray(data=newest))
+        newest, self._newest = self._newest, None
+        if newest is not None:
+            state, robot = newest
+            self._frames.tell(float(state[0]), robot.joint_positions, robot.gripper_width_m)
+            self._states.publish(Float64MultiArray(data=state))
 
 
 NODE = NodeDefinition("protocol_arm", ProtocolArmSettings, ProtocolArmBody)

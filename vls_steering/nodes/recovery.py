@@ -16,6 +16,8 @@ from vls_steering.nodes.base import RoomNode
 from vls_steering.robots.backend import RecoveryStep, RobotBackend
 from vls_steering.safety import ReasonCode, Verdict
 
+STEP_WITHIN_S = 5.0  # that a shutdown waits for the step under way
+
 
 class RecoveryServer:
     """One recovery at a time; `begin`, `arm` and `fail` are the executor's side of it, on the node's thread."""
@@ -30,6 +32,8 @@ class RecoveryServer:
     ) -> None:
         self._node, self._robot = node, robot
         self._begin, self._arm, self._fail = begin, arm, fail
+        self._ending = threading.Event()
+        self._thread: threading.Thread | None = None
         server = ActionServer(
             node,
             RecoverAndArm,
@@ -41,14 +45,26 @@ class RecoveryServer:
         )
         node.own(server.destroy)
 
+    def end(self) -> None:
+        """Begin no further step, and return when the one under way is over; the executor's side is told at once."""
+        self._ending.set()
+        self._fail("the executor is being shut down")
+        if self._thread is not None:
+            self._thread.join(STEP_WITHIN_S)
+            if self._thread.is_alive():
+                raise TimeoutError(f"a step of the recovery took longer than {STEP_WITHIN_S:g} s")
+
     async def _execute(self, handle: Any) -> RecoverAndArm.Result:
         result = RecoverAndArm.Result()
         verdict = self._begin()
         if not verdict.accepted:
             return _refused(handle, result, verdict.reason, verdict.text)
         ended: Any = Future()
-        threading.Thread(target=self._run, args=(handle, result, ended), name="recovery", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(handle, result, ended), name="recovery", daemon=True)
+        self._thread.start()
         failure = await ended
+        if self._ending.is_set():
+            return result  # nobody is left to be told, and nothing to be armed
         if failure:
             self._fail(failure)
             return _refused(handle, result, ReasonCode.RECOVERY_FAILED, failure)
@@ -71,6 +87,9 @@ class RecoveryServer:
         try:
             steps = self._robot.recovery()
             for index, step in enumerate(steps):
+                if self._ending.is_set():
+                    failure = "the executor is being shut down"
+                    break
                 handle.publish_feedback(RecoverAndArm.Feedback(step=step.name, index=index, steps=len(steps)))
                 failure = _carry_out(step)
                 if failure:

@@ -1,15 +1,19 @@
 """The FR3 through franka_ros2: a joint trajectory controller, the hand's actions, and ros2_control's recovery.
 
-Set-points stream to the controller's topic, each as a trajectory of one point a moment ahead; the controller must
-interpolate from its desired state and accept a velocity at the trajectory's end (docs/franka.md).  Command is taken by
-a goal to its action that asks it to stay where it is: unlike the topic, an action tells why it is refused.  The stream
-then preempts that goal.
+Set-points stream to the controller's topic, each as a trajectory that begins a moment ahead with the set-point and ends
+at rest, along the stop that was verified with it: a controller that hears no more, because this process died or stands
+still, comes to rest by itself.  The controller must interpolate from its desired state (docs/franka.md).  Command is
+taken by a goal to its action that asks it to stay where it is: unlike the topic, an action tells why it is refused.
+The stream then preempts that goal.
 """
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +23,6 @@ from rclpy.action import ActionClient
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 
-from vls_steering.core.arrays import FloatArray
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import ShapeError, VlsError
 from vls_steering.core.types import ARM_JOINTS, GRIPPER_OPEN_M, RobotState, SetPoint
@@ -27,15 +30,19 @@ from vls_steering.nodes.base import RoomNode
 from vls_steering.nodes.conversions import robot_state_of
 from vls_steering.nodes.franka_interfaces import franka_interfaces
 from vls_steering.nodes.topics import SENSOR, Topic
-from vls_steering.robots.backend import Objection, RecoveryStep
+from vls_steering.robots.backend import Objection, RecoveryStep, StopAhead
 from vls_steering.robots.hand import CLOSED_M, HandSettings
 from vls_steering.robots.kinematics import ArmKinematics
+from vls_steering.safety.motion import MotionState
 from vls_steering.safety.reasons import ReasonCode
 
 ROBOT_MODES = ("other", "idle", "move", "guiding", "reflex", "user stopped", "error recovery")  # franka_msgs numbers
-STOPPED_MODES = {3, 4, 5}
+OBEYING_MODES = {1, 2}
+SILENCE_S = 1.0  # for /diagnostics: hand and robot state come at 30 Hz or faster
 # The broadcaster of the whole state is reliable; everything else that franka_ros2 broadcasts is best effort.
 RELIABLE = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.RELIABLE)
+BROADCASTER_CURE = "Start the franka_robot_state_broadcaster, then recover_and_arm"
+STOP_STEP_S = 0.01  # between two points of a stop: at this distance the splines between them keep the limits
 GOAL_STATUS_SUCCEEDED, GOAL_STATUS_CANCELED, GOAL_STATUS_ABORTED = 4, 5, 6
 
 
@@ -52,6 +59,9 @@ class Ros2ControlSettings(Settings):
     point_ahead_s: float = Field(
         0.02, ge=0.005, le=0.2, description="how far ahead of its sending each trajectory point is due"
     )
+    robot_state_timeout_s: float = Field(
+        0.5, ge=0.02, le=5.0, description="longest silence of robot_state; without it no user stop or reflex is seen"
+    )
     answer_timeout_s: float = Field(5.0, ge=0.5, le=60.0, description="longest wait for a service or an action")
     hand: HandSettings = HandSettings()
 
@@ -63,9 +73,7 @@ class Ros2ControlRobot:
         self._node, self._settings = node, settings
         self._types = types = franka_interfaces()
         self._kinematics = ArmKinematics()
-        self._trajectories = node.publisher(
-            Topic(f"{settings.controller}/joint_trajectory", types.JointTrajectory, QoSProfile(depth=1))
-        )
+        self._trajectories = node.publisher(Topic(self.command_topics[0], types.JointTrajectory, QoSProfile(depth=1)))
         self._stay = self._action(types.FollowJointTrajectory, f"{settings.controller}/follow_joint_trajectory")
         self._grasp = self._action(types.Grasp, f"{settings.gripper}/grasp")
         self._move = self._action(types.Move, f"{settings.gripper}/move")
@@ -74,68 +82,82 @@ class Ros2ControlRobot:
         self._switch = self._client(types.SwitchController, f"{manager}/switch_controller")
         self._activate = self._client(types.SetHardwareComponentState, f"{manager}/set_hardware_component_state")
 
+    @property
+    def command_topics(self) -> Sequence[str]:
+        return (f"{self._settings.controller}/joint_trajectory",)
+
     def start(self) -> None:
         self._joints: JointState | None = None
         self._width_m, self._holds = GRIPPER_OPEN_M, False
         self._state: RobotState | None = None
         self._stamp: Any = None
         self._mode, self._errors = 0, ""
+        self._told_s = -math.inf  # monotonic, of the last robot_state
         self._engaged = False
         self._own_goal: Any = None
         self._wish_m: float | None = None
+        self._hand_stopped = False
+        self._hand_goals: list[Any] = []  # handles of those that have not ended
         self._objection: Objection | None = None
         s, node = self._settings, self._node
         node.subscribe(Topic(s.joint_states, JointState, SENSOR), self._measured, 1000.0)
-        node.subscribe(Topic(f"{s.gripper}/joint_states", JointState, SENSOR), self._hand_measured)
-        node.subscribe(Topic(s.robot_state, self._types.FrankaRobotState, RELIABLE), self._robot_told)
+        node.subscribe(Topic(f"{s.gripper}/joint_states", JointState, SENSOR), self._hand_measured, silence_s=SILENCE_S)
+        node.subscribe(
+            Topic(s.robot_state, self._types.FrankaRobotState, RELIABLE), self._robot_told, silence_s=SILENCE_S
+        )
 
     def state(self) -> RobotState | None:
         joints = self._joints
         if joints is not None and (self._state is None or joints.header.stamp != self._stamp):
             try:
                 state = robot_state_of(joints, self._kinematics.tcp_pose, self._holds)
+                self._state = replace(state, gripper_width_m=self._width_m)
             except ShapeError as error:
-                self._node.facts["joint states"] = str(error)
+                # The last good one grows old, and the executor stops for that.
+                self._node.complaints["joint states"] = str(error)
                 return self._state
+            self._node.complaints["joint states"] = ""
             self._stamp = joints.header.stamp
-            self._state = RobotState(
-                state.stamp_s,
-                state.joint_positions,
-                state.joint_velocities,
-                state.tcp_position,
-                state.tcp_quat_xyzw,
-                self._width_m,
-                self._holds,
-            )
         return self._state
 
     def engage(self) -> None:
         """Ask the controller to stay; a refusal or an end that we did not ask for becomes the objection."""
+        if self._hand_stopped:
+            self._hand_stopped, self._wish_m = False, None
         if self._engaged:
             return
         if self._objection is not None:
             raise VlsError(f"the arm objects: {self._objection.text}", "Recover it first: recover_and_arm")
+        self._require_obedience()
         if not self._stay.server_is_ready():
             raise VlsError(f"{self._settings.controller} does not listen", "Start and activate it, then arm")
         state = self.state()
         if state is None:
             raise VlsError("no joint state was received", "Check the robot connection, then arm")
         goal = self._types.FollowJointTrajectory.Goal()
-        goal.trajectory = self._trajectory(state.joint_positions, np.zeros(len(ARM_JOINTS)))
+        here = MotionState(state.joint_positions, np.zeros(len(ARM_JOINTS)), np.zeros(len(ARM_JOINTS)))
+        goal.trajectory = self._trajectory([here])
         self._engaged, self._wish_m = True, None
         self._stay.send_goal_async(goal).add_done_callback(self._stay_answered)
 
-    def send(self, set_point: SetPoint) -> bool:
-        if not self._engaged or self._objection is not None:
+    def send(self, set_point: SetPoint, stop_ahead: StopAhead) -> bool:
+        if not self._engaged:
             return False
-        self._trajectories.publish(self._trajectory(set_point.joint_positions, set_point.joint_velocities))
+        self._trajectories.publish(self._trajectory(stop_ahead(STOP_STEP_S)))
         self._wish_hand(set_point.gripper_width_m)
         return True
 
+    def stop_hand(self) -> None:
+        """A goal that is still on its way to the hand is cancelled as soon as it is accepted."""
+        self._hand_stopped = True
+        for handle in tuple(self._hand_goals):
+            handle.cancel_goal_async()
+
     def objection(self) -> Objection | None:
-        if self._engaged and self._mode in STOPPED_MODES and self._objection is None:
-            text = f"{ROBOT_MODES[self._mode]}{': ' if self._errors else ''}{self._errors}"
-            self._object(ReasonCode.ROBOT_FAULT, text)
+        if self._engaged and (silence := self._silence()):
+            self._object(ReasonCode.ROBOT_FAULT, silence)
+        elif self._engaged and self._mode not in OBEYING_MODES:
+            self._object_and_let_go(f"{self._mode_name}{': ' if self._errors else ''}{self._errors}")
         return self._objection
 
     def recovery(self) -> Sequence[RecoveryStep]:
@@ -146,7 +168,7 @@ class Ros2ControlRobot:
             RecoveryStep("clear the arm's errors", self._clear_errors),
             RecoveryStep("activate the hardware", self._activate_hardware),
             RecoveryStep("activate the controller", lambda: self._switch_controller(active=True)),
-            RecoveryStep("forget the objection", self._forget),
+            RecoveryStep("wait until the arm obeys", self._await_obedience),
         )
 
     def stop(self) -> None:
@@ -154,16 +176,25 @@ class Ros2ControlRobot:
 
     # Streaming -------------------------------------------------------------------------------------------------------
 
-    def _trajectory(self, positions: FloatArray, velocities: FloatArray) -> Any:
-        """One point; a stamp of zero means: from the moment it arrives."""
-        point = self._types.JointTrajectoryPoint(positions=positions.tolist(), velocities=velocities.tolist())
-        point.time_from_start.nanosec = int(self._settings.point_ahead_s * 1e9)
-        return self._types.JointTrajectory(joint_names=list(ARM_JOINTS), points=[point])
+    def _trajectory(self, states: Sequence[MotionState]) -> Any:
+        """STOP_STEP_S apart and ending at rest; a stamp of zero means: from the moment it arrives."""
+        points = []
+        for number, state in enumerate(states):
+            point = self._types.JointTrajectoryPoint(
+                positions=state.positions.tolist(),
+                velocities=state.velocities.tolist(),
+                # With them the controller's splines are quintic, and the acceleration has no steps.
+                accelerations=state.accelerations.tolist(),
+            )
+            due_ns = round((self._settings.point_ahead_s + number * STOP_STEP_S) * 1e9)
+            point.time_from_start.sec, point.time_from_start.nanosec = divmod(due_ns, 1_000_000_000)
+            points.append(point)
+        return self._types.JointTrajectory(joint_names=list(ARM_JOINTS), points=points)
 
     def _stay_answered(self, future: Any) -> None:
         handle = future.result()
         if handle is None or not handle.accepted:
-            self._object(ReasonCode.ROBOT_FAULT, f"{self._settings.controller} refused to take command")
+            self._object_and_let_go(f"{self._settings.controller} refused to take command")
             return
         handle.get_result_async().add_done_callback(self._stay_ended)
 
@@ -173,21 +204,27 @@ class Ros2ControlRobot:
         if answer is not None and answer.status == GOAL_STATUS_ABORTED:
             result = answer.result
             text = result.error_string or f"error code {result.error_code}"
-            self._object(ReasonCode.ROBOT_FAULT, f"{self._settings.controller} gave up: {text}")
+            self._object_and_let_go(f"{self._settings.controller} gave up: {text}")
 
     def _object(self, reason: ReasonCode, text: str) -> None:
+        """The arm itself still obeys: it needs every set-point of the stop that follows."""
         self._objection = self._objection or Objection(reason, text)
+
+    def _object_and_let_go(self, text: str) -> None:
+        """The arm does not obey any more.  That outweighs what was objected while it did."""
+        if self._engaged or self._objection is None:
+            self._objection = Objection(ReasonCode.ROBOT_FAULT, text)
         self._engaged = False
 
     # The hand --------------------------------------------------------------------------------------------------------
 
     def _wish_hand(self, width_m: float) -> None:
-        if width_m == self._wish_m:
+        if width_m == self._wish_m or self._hand_stopped:
             return
         first, self._wish_m = self._wish_m is None, width_m
-        if first and abs(width_m - self._width_m) < CLOSED_M:
-            return  # arming moves no finger
         hand, closes = self._settings.hand, width_m < GRIPPER_OPEN_M / 2
+        if first and (abs(width_m - self._width_m) < CLOSED_M or (closes and self._holds)):
+            return  # arming moves no finger
         if closes:
             middle = GRIPPER_OPEN_M / 2
             goal = self._types.Grasp.Goal(width=middle, speed=hand.speed_m_s, force=hand.force_n)
@@ -206,23 +243,29 @@ class Ros2ControlRobot:
         if handle is None or not handle.accepted:
             self._object(ReasonCode.GRIPPER_FAILED, f"the hand refused to {what}")
             return
-        handle.get_result_async().add_done_callback(lambda ended: self._hand_ended(ended, closes))
+        self._hand_goals.append(handle)
+        handle.get_result_async().add_done_callback(lambda ended: self._hand_ended(ended, handle, closes))
+        if self._hand_stopped:
+            handle.cancel_goal_async()
 
-    def _hand_ended(self, future: Any, closes: bool) -> None:
+    def _hand_ended(self, future: Any, handle: Any, closes: bool) -> None:
         """A grasp that found nothing is no failure of the hand; one that was preempted is answered by the next."""
+        self._hand_goals.remove(handle)
         answer = future.result()
         if answer is None or answer.status == GOAL_STATUS_CANCELED:
             return
         if closes:
             self._holds = bool(answer.result.success)
-        elif not answer.result.success:
+        elif not answer.result.success and not self._hand_stopped:
             self._object(ReasonCode.GRIPPER_FAILED, f"the hand did not open: {answer.result.error}")
 
     # Recovery, on a thread of its own --------------------------------------------------------------------------------
 
     def _check_mode(self) -> None:
-        if ROBOT_MODES[self._mode] in ("user stopped", "guiding"):
-            raise VlsError(f"the arm is in the mode {ROBOT_MODES[self._mode]!r}", "Release the user stop")
+        if silence := self._silence():
+            raise VlsError(silence, BROADCASTER_CURE)
+        if self._mode_name in ("user stopped", "guiding"):
+            raise VlsError(f"the arm is in the mode {self._mode_name!r}", "Release the user stop")
 
     def _switch_controller(self, active: bool) -> None:
         request = self._types.SwitchController.Request(strictness=self._types.SwitchController.Request.STRICT)
@@ -246,8 +289,33 @@ class Ros2ControlRobot:
         if not self._wait(self._activate, lambda: self._activate.call_async(request)).ok:
             raise VlsError(f"{self._settings.hardware} did not become active", "See the controller manager's log")
 
-    def _forget(self) -> None:
+    def _await_obedience(self) -> None:
+        """Then what was objected is forgotten."""
+        give_up_s = time.monotonic() + self._settings.answer_timeout_s
+        while self._silence() or self._mode not in OBEYING_MODES:
+            if time.monotonic() > give_up_s:
+                self._require_obedience()
+            time.sleep(0.01)
         self._objection, self._engaged = None, False
+
+    def _require_obedience(self) -> None:
+        """Raises VlsError unless the arm was heard to do what its controller tells it."""
+        if silence := self._silence():
+            raise VlsError(silence, BROADCASTER_CURE)
+        if self._mode not in OBEYING_MODES:
+            cure = "Release the user stop, look at Desk, then recover_and_arm"
+            raise VlsError(f"the arm is in the mode {self._mode_name!r}", cure)
+
+    @property
+    def _mode_name(self) -> str:
+        return ROBOT_MODES[self._mode] if self._mode < len(ROBOT_MODES) else f"number {self._mode}"
+
+    def _silence(self) -> str:
+        """For how long the arm has not told its mode, when that is too long; empty otherwise."""
+        silent_s = time.monotonic() - self._told_s
+        if silent_s <= self._settings.robot_state_timeout_s:
+            return ""
+        return f"{self._settings.robot_state} is silent" + (f" for {silent_s:.1f} s" if silent_s < math.inf else "")
 
     def _wait(self, client: Any, ask: Callable[[], Any]) -> Any:
         """The answer; raises VlsError when nobody serves it or the answer does not come."""
@@ -267,10 +335,14 @@ class Ros2ControlRobot:
         self._joints = message
 
     def _hand_measured(self, message: JointState) -> None:
-        self._width_m = float(sum(message.position))
+        width_m = float(sum(message.position))
+        if not math.isfinite(width_m):
+            self._object(ReasonCode.GRIPPER_FAILED, f"{self._settings.gripper} reports a width of {width_m} m")
+            return
+        self._width_m = width_m
 
     def _robot_told(self, message: Any) -> None:
-        self._mode = int(message.robot_mode)
+        self._mode, self._told_s = int(message.robot_mode), time.monotonic()
         flags = message.current_errors
         self._errors = ", ".join(name for name in flags.get_fields_and_field_types() if getattr(flags, name))
 

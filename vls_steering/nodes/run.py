@@ -33,17 +33,23 @@ class Drains(Protocol):
 class StopRequest:
     """Turns SIGINT and SIGTERM into a flag, so that the shutdown transition runs while the context still lives.
 
-    rclpy's own handlers would shut the context down first, and the last command could no longer be sent.
+    rclpy's own handlers would shut the context down first, and the last command could no longer be sent.  Asking twice
+    cuts the farewell short that waits for others (`impatience_counts`), never the body's own stop: that one is bounded
+    by CLOSE_WITHIN_S.
     """
 
     def __init__(self) -> None:
         self.requested = False
+        self.impatience_counts = False
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._receive)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
-            raise KeyboardInterrupt  # asked twice: leave now
+        if self.requested:
+            if number == signal.SIGINT and self.impatience_counts:
+                self.impatience_counts = False
+                raise KeyboardInterrupt
+            return
         self.requested = True
         faulthandler.dump_traceback_later(CLOSE_WITHIN_S, exit=True)
 
@@ -73,7 +79,9 @@ def run_node(definition: NodeDefinition[Any], args: list[str] | None = None) -> 
         while rclpy.ok() and not stop.requested:
             executor.spin_once(timeout_sec=POLL_S)
         if isinstance(node.body, Drains) and rclpy.ok():
-            executor.spin_until_future_complete(node.body.drain(), timeout_sec=node.body.drain_within_s)
+            drained, stop.impatience_counts = node.body.drain(), True
+            executor.spin_until_future_complete(drained, timeout_sec=node.body.drain_within_s)
+            stop.impatience_counts = False
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:

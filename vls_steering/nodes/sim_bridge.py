@@ -1,4 +1,4 @@
-"""The simulated world as a robot: set-points in, joint states, grasp and /clock out.
+"""The simulated world as a robot: set-points in, joint states, tf, grasp and /clock out.
 
 Lock-step: after period k the world waits for the executor's set-point of period k, and while cameras are watched for
 a picture that is not too old: on a loaded machine the world runs away neither from the loop that controls it nor from
@@ -11,43 +11,37 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Literal
 
 from diagnostic_msgs.msg import DiagnosticArray
 from pydantic import Field
 from rosgraph_msgs.msg import Clock
 from std_msgs.msg import Bool, Float64MultiArray, String
 
-from vls_steering.core.config import Settings
 from vls_steering.msg import SetPoint as SetPointMessage
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.camera_health import cameras_heard
 from vls_steering.nodes.conversions import joint_state_message, set_point_of, stamp_seconds, time_message
+from vls_steering.nodes.frames import ArmFrames
 from vls_steering.nodes.run import run_node
-from vls_steering.nodes.sim_layout import layout_of, layout_text
-from vls_steering.sim.layout import SceneLayout
-from vls_steering.sim.oracle import Oracle
+from vls_steering.nodes.sim_layout import SceneSettings, layout_text
 from vls_steering.sim.scenes import draw_layout
-from vls_steering.sim.tasks import Skill, SkillKind
 from vls_steering.sim.world import World
 
 PERIOD_S = 0.01
 # Less than what the perception calls a silent camera (0.16 s) and the executor's patience (0.2 s): a busy host alone
 # must not stop the arm.  Drawing a picture takes longer than a set-point, so it is waited for longer.
 PICTURE_AGE_S, PICTURE_WAIT_S = 0.14, 2.0
+SILENCE_S = 0.5  # for /diagnostics
 
 
-class SimBridgeSettings(Settings):
-    scene: Literal["play", "training", "obstacle"] = Field("play", description="scene whose layout is drawn")
-    seed: int = Field(0, ge=0, description="seed of the layout")
-    target: str = Field("red cube", description="object that an obstacle scene puts its obstacle before")
-    layout: str = Field("", description="a layout as sim/layout tells it, taken instead of one drawn; empty = draw")
+class SimBridgeSettings(SceneSettings):
     real_time_factor: float = Field(1.0, gt=0.0, le=100.0, description="fastest pace of the world, 1 = real time")
     lockstep_timeout_s: float = Field(
         0.5, ge=0.0, le=5.0, description="longest wall time to wait for a period's set-point or picture; 0 = never wait"
     )
     state_hz: float = Field(20.0, ge=1.0, le=100.0, description="rate of sim/state, what the camera node draws")
+    arm_frames: bool = Field(True, description="tell the arm's frames on /tf; false: a robot_state_publisher does")
 
 
 class SimBridgeBody:
@@ -56,13 +50,16 @@ class SimBridgeBody:
     def __init__(self, node: RoomNode, settings: SimBridgeSettings) -> None:
         self._node, self._settings = node, settings
         self._world = World(draw_layout(settings.scene, settings.seed, settings.target))
+        self._layout = settings.draw(self._world)
         self._lock = threading.Lock()  # the world belongs to one thread at a time
         self._joint_states = node.publisher(topics.JOINT_STATES)
         self._grasped = node.publisher(topics.GRIPPER_GRASPED)
         self._clock = node.publisher(topics.CLOCK)
         self._states = node.publisher(topics.SIM_STATE)
         self._layouts = node.publisher(topics.SIM_LAYOUT)
-        self._set_world(self._proven_layout())
+        self._frames = ArmFrames(node, settings.arm_frames)
+        self._set_world()
+        self._layouts.publish(String(data=layout_text(self._layout)))
 
     def start(self) -> None:
         self._arrived = threading.Condition()
@@ -70,8 +67,9 @@ class SimBridgeBody:
         self._in_lockstep = self._pictures_in_step = self._ending = False
         self._picture_s = 0.0
         self._holds: bool | None = None
-        self._node.subscribe(topics.SET_POINT, self._receive)
-        self._node.subscribe(topics.CAMERA_HEALTH, self._receive_health)
+        # Silent until the executor is armed, and where no perception runs.
+        self._node.subscribe(topics.SET_POINT, self._receive, silence_s=SILENCE_S)
+        self._node.subscribe(topics.CAMERA_HEALTH, self._receive_health, silence_s=SILENCE_S)
         self._node.serve_trigger(topics.SIM_RESET_SERVICE, self._reset)
         self._thread = threading.Thread(target=self._run, name="physics", daemon=True)
         self._thread.start()
@@ -114,6 +112,7 @@ class SimBridgeBody:
         self._world.step(PERIOD_S)
         robot = self._world.robot_state()
         self._joint_states.publish(joint_state_message(robot))
+        self._frames.tell(robot.stamp_s, robot.joint_positions, robot.gripper_width_m)
         if robot.gripper_holds != self._holds:
             self._holds = robot.gripper_holds
             self._grasped.publish(Bool(data=self._holds))
@@ -164,23 +163,15 @@ class SimBridgeBody:
         """Put everything back; time goes on, so that no clock in the graph goes back."""
         with self._lock:
             stamp_s = self._world.stamp_s
-            self._world.reset(self._world.layout)
+            self._set_world()
             self._world.data.time = stamp_s
             self._set_point = None
         return f"{self._settings.scene} layout of seed {self._settings.seed} is drawn again; arm the executor"
 
-    def _set_world(self, layout: SceneLayout) -> None:
-        self._world.reset(layout)
-        self._layouts.publish(String(data=layout_text(layout)))
-
-    def _proven_layout(self) -> SceneLayout:
-        """In an obstacle scene only a layout that a scripted arm has solved is fair to ask for."""
-        s = self._settings
-        if s.layout:  # whoever gives one has proven it
-            return layout_of(s.layout)
-        if s.scene != "obstacle":
-            return draw_layout(s.scene, s.seed, s.target)
-        return Oracle(self._world).draw_solvable(s.scene, s.seed, Skill(SkillKind.LIFT, s.target))
+    def _set_world(self) -> None:
+        """As drawn: the world's own layout is what an exchange has made of it."""
+        self._world.reset(self._layout)
+        self._world.begin_with_motion()
 
 
 NODE = NodeDefinition("sim_bridge", SimBridgeSettings, SimBridgeBody, niceness=5)

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 from std_msgs.msg import Float64MultiArray, String
 
+from vls_steering.core.transforms import Transform
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import RoomNode
 from vls_steering.nodes.camera_source import Deliver
+from vls_steering.nodes.pictures import camera_transform
 from vls_steering.nodes.sim_layout import layout_of
-from vls_steering.sim.cameras import CameraRig
+from vls_steering.sim.cameras import CameraRig, camera_mounts
 from vls_steering.sim.scenes import draw_layout
 from vls_steering.sim.world import World
 
@@ -31,6 +33,11 @@ class SimCameras:
         self._world = World(draw_layout("play", 0))
         self._rig = CameraRig(self._world, seed)
         self._knows_layout = False
+
+    @property
+    def mounts(self) -> tuple[Transform, ...]:
+        known = camera_mounts(self._world.model)
+        return tuple(camera_transform(known[camera][0], camera, known[camera][1]) for camera in self._periods_s)
 
     def start(self, deliver: Deliver) -> None:
         self._deliver = deliver

@@ -13,7 +13,7 @@ from vls_steering.core.types import RobotState, SetPoint
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import RoomNode
 from vls_steering.nodes.conversions import robot_state_of, stamp_seconds
-from vls_steering.robots.backend import Objection, RecoveryStep
+from vls_steering.robots.backend import Objection, RecoveryStep, StopAhead
 from vls_steering.robots.kinematics import ArmKinematics
 
 JOINT_STATE_HZ = 100.0
@@ -47,8 +47,9 @@ class JointStateReader:
         if due is not None:
             try:
                 self._state = robot_state_of(due[0], self._kinematics.tcp_pose, due[1])
+                self._node.complaints["joint states"] = ""
             except ShapeError as error:
-                self._node.facts["joint states"] = str(error)
+                self._node.complaints["joint states"] = str(error)
         return self._state
 
     def _measured(self, message: JointState) -> None:
@@ -60,6 +61,8 @@ class JointStateReader:
 
 class SimRobot:
     """RobotBackend of the simulation."""
+
+    command_topics = ()  # the executor's own set-points
 
     def __init__(self, node: RoomNode) -> None:
         self._reader = JointStateReader(node, ArmKinematics())
@@ -73,9 +76,12 @@ class SimRobot:
     def engage(self) -> None:
         """The bridge always listens."""
 
-    def send(self, set_point: SetPoint) -> bool:
+    def send(self, set_point: SetPoint, stop_ahead: StopAhead) -> bool:
         """Nothing to do: the bridge obeys `executor/set_point`, which the node publishes for every back end."""
         return True
+
+    def stop_hand(self) -> None:
+        """The set-points say so: from the stop on the node has them keep the width."""
 
     def objection(self) -> Objection | None:
         return None

@@ -17,7 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from vls_steering.core.config import load_yaml
 from vls_steering.core.errors import ExitCode
+from vls_steering.core.files import writable_folder
 from vls_steering.nodes.node_set import Deployment, nodes_for, share_folder
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -175,10 +177,13 @@ def run_node_set(deployment: Deployment, run_folder: Path, echo: Callable[[str],
     """Run every node of `deployment` until Ctrl-C, SIGTERM or the end of one of them; returns the exit code.
 
     Logs go to `run_folder/logs`.  A node that ends by itself takes the others down with it, in order: 5 (safety stop).
+    Raises ConfigurationError before anything starts for a parameter file that is no YAML and for a folder that cannot
+    be written.
     """
+    load_yaml(deployment.parameter_file)
+    log_folder = writable_folder(run_folder) / "logs"
     interrupted = threading.Event()
     before = {n: signal.signal(n, lambda *_: interrupted.set()) for n in (signal.SIGINT, signal.SIGTERM)}
-    log_folder = run_folder / "logs"
     try:
         with Supervisor(node_processes(deployment), log_folder, node_environment(log_folder), echo) as supervisor:
             while not interrupted.wait(POLL_S):

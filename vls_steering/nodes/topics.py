@@ -6,6 +6,9 @@ All names are relative, so that a namespace and remappings work.  The qualities 
   processor is elsewhere.
 - NEWEST: reliable, newest only; chunks, status.
 - LATCHED: reliable and transient local; what a node that starts late must still get.
+- FRAMES, FIXED_FRAMES: tf's own; deep, because every node that knows a frame publishes on the same two topics.
+- FROM_ANYBODY: what people and panels publish with whatever quality of service they have.  A latched subscription hears
+  no volatile publisher and a reliable one no best-effort one, without a word; so there is one of each.
 """
 
 from __future__ import annotations
@@ -23,6 +26,11 @@ from visualization_msgs.msg import MarkerArray
 
 from vls_steering.msg import ActionChunk, Keypoints, RewardProgram, SafetyStatus, SetPoint, SteeringStatus, VlmStatus
 
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # not on the package index, and built by tools/build_tf2_msgs.sh: all but tf works without it
+    TFMessage = None
+
 MessageT = TypeVar("MessageT")
 
 
@@ -34,10 +42,20 @@ SENSOR = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 2)
 PICTURES = _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 30)
 NEWEST = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 1)
 LATCHED = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 1)
+FRAMES = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 100)
+FIXED_FRAMES = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 100)
 # Set-points are small, and a lost one is a jerk: reliable, with room for a scheduler's hiccup.
 COMMAND = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 10)
 # A line that is missing makes those after it worthless: reliable, with room for a recorder that waits for its disk.
 LEDGER = _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 200)
+
+
+# Deep, because messages of several publishers share one queue and the second must not push out the first.
+FROM_ANYBODY = (
+    _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL, 100),
+    _quality(ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE, 100),
+    _quality(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE, 100),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +63,7 @@ class Topic(Generic[MessageT]):
     name: str
     type: type[MessageT]
     quality: QoSProfile
+    heard_in: tuple[QoSProfile, ...] = ()  # of its subscriptions, where they are several; empty: `quality`
 
 
 @dataclass(frozen=True)
@@ -54,7 +73,7 @@ class CameraTopics:
     color: Topic[Any]  # rgb8
     depth: Topic[Any]  # 32FC1 m, or 16UC1 mm; aligned with the colour picture and of the same stamp
     info: Topic[Any]
-    pose: Topic[Any]  # optical frame in the base frame; tf carries the same where tf2_msgs is installed
+    pose: Topic[Any]  # optical frame in the base frame; tf carries the same (frames.py)
 
 
 # Camera of the pure rooms -> namespace of its topics.
@@ -73,14 +92,17 @@ def camera_topics(camera: str) -> CameraTopics:
 
 
 CLOCK: Topic[Any] = Topic("/clock", Clock, SENSOR)
+# One pair for all robots and namespaces, as everywhere in ROS; None where tf2_msgs is missing.
+TF: Topic[Any] | None = Topic("/tf", TFMessage, FRAMES) if TFMessage is not None else None
+TF_STATIC: Topic[Any] | None = Topic("/tf_static", TFMessage, FIXED_FRAMES) if TFMessage is not None else None
 JOINT_STATES: Topic[Any] = Topic("joint_states", JointState, SENSOR)
 GRIPPER_GRASPED: Topic[Any] = Topic("gripper/is_grasped", Bool, LATCHED)
 # Everything MuJoCo needs to draw the instant elsewhere, so that rendering never delays the physics.
 SIM_STATE: Topic[Any] = Topic("sim/state", Float64MultiArray, SENSOR)
 SIM_LAYOUT: Topic[Any] = Topic("sim/layout", String, LATCHED)
-ESTOP: Topic[Any] = Topic("estop", Bool, LATCHED)
+ESTOP: Topic[Any] = Topic("estop", Bool, LATCHED, FROM_ANYBODY)
 
-INSTRUCTION: Topic[Any] = Topic("instruction", String, LATCHED)
+INSTRUCTION: Topic[Any] = Topic("instruction", String, LATCHED, FROM_ANYBODY)
 KEYPOINTS: Topic[Any] = Topic("keypoints", Keypoints, NEWEST)
 # Stamp: of the newest instant at which every camera's picture could be used; a line for each camera.
 CAMERA_HEALTH: Topic[Any] = Topic("perception/cameras", DiagnosticArray, NEWEST)
@@ -98,7 +120,8 @@ SET_POINT: Topic[Any] = Topic("executor/set_point", SetPoint, COMMAND)
 
 # Services of std_srvs/Trigger.
 ARM_SERVICE = "executor/arm"
-HOLD_SERVICE = "executor/hold"
+HOLD_SERVICE = "executor/hold"  # until somebody arms
+END_TASK_SERVICE = "executor/end_task"  # a soft stop: the next good chunk moves the arm again
 SIM_RESET_SERVICE = "sim/reset"
 PERCEPTION_RESET_SERVICE = "perception/reset"
 # Service of std_srvs/SetBool: engaged while true.

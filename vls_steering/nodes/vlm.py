@@ -42,6 +42,7 @@ from vls_steering.vlm.staleness import scene_change
 POLL_S = 0.05
 # Pictures come more rarely than keypoints; a model that looks at them waits this long for the first one.
 PICTURE_PATIENCE_S = 3.0
+STEERING_PATIENCE_S = 1.0  # the policy reports every tick, a tenth of this
 
 
 class VlmNodeSettings(BackEndSettings):
@@ -89,9 +90,9 @@ class VlmBody:
         self._node.subscribe(topics.KEYPOINTS, self._receive_keypoints, expected_hz=10.0)
         self._node.subscribe(topics.INSTRUCTION, self._receive_instruction)
         if self._settings.wants_picture:
-            self._node.subscribe(topics.OVERLAY, self._receive_picture)
+            self._node.subscribe(topics.OVERLAY, self._receive_picture, silence_s=PICTURE_PATIENCE_S)
         if self._stage_watch.enabled:
-            self._node.subscribe(topics.STEERING_STATUS, self._receive_steering)
+            self._node.subscribe(topics.STEERING_STATUS, self._receive_steering, silence_s=STEERING_PATIENCE_S)
         self._node.every_monotonic(POLL_S, self._poll)
 
     def stop(self) -> None:
@@ -118,6 +119,8 @@ class VlmBody:
         self._times_asked = 0
         self._waits_for_answer = False
         self._waits_for_keypoints = bool(self._instruction)
+        if self._instruction:  # an empty one ends a task, and its refusal is still worth reading
+            self._node.complaints["alert"] = ""
         self._publish_program(None)
         self._tell(VlmStatus.STATE_WRITING if self._instruction else VlmStatus.STATE_IDLE)
 
@@ -188,7 +191,8 @@ class VlmBody:
         repairs = f" after {compiled.repairs} repairs" if compiled.repairs else ""
         told = f"written by {compiled.written_by}{repairs}"
         self._node.get_logger().info(f"{self._instruction!r}: {told}, {compiled.sha256[:12]}")
-        self._node.facts.update(alert="", program=f"{compiled.sha256[:12]} {told}")
+        self._node.complaints["alert"] = ""
+        self._node.facts.update(program=f"{compiled.sha256[:12]} {told}")
         self._tell(VlmStatus.STATE_ACCEPTED, told, compiled.sha256)
         self._stage_watch.begin(compiled, time.monotonic())
 
@@ -202,7 +206,7 @@ class VlmBody:
         """No program: the arm holds, and whoever watches is told why."""
         self._waits_for_keypoints = self._waits_for_answer = False
         self._node.get_logger().warning(f"{self._instruction!r}: {message}")
-        self._node.facts["alert"] = message
+        self._node.complaints["alert"] = message
         self._tell(state, message)
 
     # Advice -----------------------------------------------------------------------------------------------------------

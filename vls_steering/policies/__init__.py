@@ -11,6 +11,7 @@ from vls_steering.policies.base import (
     make_example_observation,
 )
 from vls_steering.policies.checkpoint import load_card, load_policy
+from vls_steering.policies.formats import open_policy
 from vls_steering.policies.network_policy import NetworkPolicy
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "load_policy",
     "make_example_observation",
     "make_fan",
+    "open_policy",
 ]

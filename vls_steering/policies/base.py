@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -98,7 +99,7 @@ class ActionSpace:
 
     def scale(self, like: Tensor) -> Tensor:
         """(H, 1) m, on the device and in the dtype of `like`."""
-        return torch.tensor(self.position_scale_m, dtype=like.dtype, device=like.device).unsqueeze(-1)
+        return _column(self.position_scale_m, like.dtype, like.device)
 
     def decode(self, chunk: Tensor, anchor: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised (K, H, 4), anchor (3,) m -> TCP (K, H, 3) m in the base frame, gripper width (K, H) m.
@@ -122,6 +123,12 @@ class ActionSpace:
     def _check(self, chunk: Tensor) -> None:
         if chunk.shape[-2:] != (self.horizon, self.size):
             raise ShapeError(f"chunk has shape {tuple(chunk.shape)}, expected (..., {self.horizon}, {self.size})")
+
+
+@lru_cache(maxsize=16)
+def _column(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(N, 1) read-only: uploaded once, not in every decoding."""
+    return torch.tensor(values, dtype=dtype, device=device).unsqueeze(-1)
 
 
 class FrozenPolicy(Protocol):

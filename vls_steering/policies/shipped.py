@@ -1,7 +1,9 @@
-"""Where the policy that comes with the package lies."""
+"""Where the policies that come with the package lie."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-SHIPPED_POLICY = Path(__file__).resolve().parent.parent / "data" / "policies" / "play.safetensors"
+_FOLDER = Path(__file__).resolve().parent.parent / "data" / "policies"
+SHIPPED_POLICY = _FOLDER / "play.safetensors"
+SHIPPED_FLOW_POLICY = _FOLDER / "play_flow.safetensors"

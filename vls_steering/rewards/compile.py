@@ -23,10 +23,11 @@ from vls_steering.rewards.context import Context, Past
 from vls_steering.rewards.document import RewardProgram, Stage
 from vls_steering.rewards.evaluate import Run, compile_expression
 from vls_steering.rewards.expression import Call, Expression, Logic, Not, Text, children, walk
+from vls_steering.rewards.geometry import constants
 from vls_steering.rewards.progression import StageMemory
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.rewards.semantics import Exact, Smooth
-from vls_steering.rewards.terms import Terms, compile_term, constants
+from vls_steering.rewards.terms import Terms, compile_term
 from vls_steering.rewards.units import LENGTH
 
 SAFETY_WEIGHT = 10.0
@@ -134,6 +135,13 @@ class CompiledStage:
         context = self._context(rollout, scene, Exact(), past)
         columns = [part for block in self._conditions.robustness(context) for part in block.unbind(1)]
         return dict(zip(self._conditions.texts, columns, strict=True))
+
+    def least_robustness(self, rollout: Rollout, scene: Scene, past: Past | None = None) -> Tensor:
+        """(K,) exact robustness of the worst condition, in units of score; +inf when the stage has none."""
+        found = self.robustness(rollout, scene, past)
+        if not found:
+            return rollout.tcp.new_full(rollout.tcp.shape[:1], torch.inf)
+        return torch.stack(list(found.values())).amin(0)
 
     def safety(self, rollout: Rollout, scene: Scene, past: Past | None = None) -> Tensor:
         """(K,) exact robustness of the safety terms in metres, the worst one; +inf when there is none.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vls_steering.core.errors import StreamFault
 from vls_steering.rewards.body import body_clearance
+from vls_steering.rewards.geometry import constants
 from vls_steering.rewards.grasp import carried, gripped_by_then, still_held
 from vls_steering.rewards.rollout import Rollout, Scene
 from vls_steering.rewards.semantics import Semantics
@@ -107,7 +108,8 @@ class Context:
 
     def approach(self) -> Tensor:
         """(K, H, 3) or (3,): unit vector out of the hand at each step."""
-        down = self.rollout.tcp.new_tensor(_DOWN)
+        tcp = self.rollout.tcp
+        down = constants(_DOWN, tcp.dtype, tcp.device)
         return down if self.rollout.approach is None else self.rollout.approach
 
     def joint(self, index: int) -> Tensor:

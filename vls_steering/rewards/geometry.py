@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -67,3 +68,9 @@ class _BoxDistance(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return outward_normal(*ctx.saved_tensors) * gradient.unsqueeze(-1), None
+
+
+@lru_cache(maxsize=256)
+def constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(N,) read-only: uploaded once instead of in every gradient."""
+    return torch.tensor(values, dtype=dtype, device=device)

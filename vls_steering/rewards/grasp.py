@@ -7,6 +7,8 @@ is opened or closed because the intent says so); where it is carried does.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -51,6 +53,7 @@ def gripped_by_then(rollout: Rollout, position: Tensor, width_m: float) -> Tenso
     return torch.cummax(late, dim=1).values
 
 
+@lru_cache(maxsize=8)  # a tick asks about the same times again and again, and on a GPU every answer would wait
 def closing_steps(times_s: Tensor) -> int:
     """Steps of the rollout that closing takes, at least two."""
     if len(times_s) < 2:

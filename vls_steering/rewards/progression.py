@@ -35,6 +35,8 @@ class Recalling(Protocol):
 
     def safety_now(self, scene: Scene, past: Past | None = ...) -> float: ...
 
+    def least_robustness(self, rollout: Rollout, scene: Scene, past: Past | None = ...) -> Tensor: ...
+
 
 class StageMemory:
     """One stage with its measured past, from the observation at which it became current.
@@ -75,6 +77,10 @@ class StageMemory:
     def safety(self, rollout: Rollout, scene: Scene) -> Tensor:
         """(K,) m, exact robustness of the safety conditions as far as the chunk can still change it."""
         return self._stage.safety(rollout, scene, past=self._past)
+
+    def least_robustness(self, rollout: Rollout, scene: Scene) -> Tensor:
+        """(K,) exact robustness of the worst condition in the light of the past, in units of score."""
+        return self._stage.least_robustness(rollout, scene, past=self._past)
 
     def safety_now(self, scene: Scene) -> float:
         """`safety` of standing still, m."""

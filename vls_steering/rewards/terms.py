@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from vls_steering.rewards.context import Context
 from vls_steering.rewards.document import Term
 from vls_steering.rewards.evaluate import Run, compile_expression, looks_along_time, recalled
 from vls_steering.rewards.expression import Call, Compare, Expression, Not, children, walk
+from vls_steering.rewards.geometry import constants
 from vls_steering.rewards.language import Kind
 from vls_steering.rewards.semantics import window
 from vls_steering.rewards.typecheck import constant_value, split_weight, type_of
@@ -235,9 +235,3 @@ def _hinge(fold: Fold, values: Tensor) -> Tensor:
     finite = fold.kind != "given" and not fold.recalls and not fold.nested
     decided = values if finite else torch.where(values.isinf(), 0.0, values)
     return decided.clamp(max=0.0)
-
-
-@lru_cache(maxsize=256)
-def constants(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(N,) read-only: uploaded once instead of in every gradient."""
-    return torch.tensor(values, dtype=dtype, device=device)

@@ -13,6 +13,18 @@ import numpy as np
 
 from vls_steering.core.errors import ExitCode, VlsError
 from vls_steering.core.types import GRIPPER_OPEN_M, ActionChunk, RobotState
+from vls_steering.robots.arm_report import (
+    FR3_FCI,
+    HAND_LENGTH_M,
+    HAND_MASS_KG,
+    MISS_M,
+    OLDEST_SERVER,
+    RTPRIO,
+    ArmReport,
+    HostReport,
+    host_report,
+    is_loopback,
+)
 from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.robots.libfranka import LibfrankaRobot, LibfrankaSettings
@@ -29,7 +41,8 @@ from vls_steering.safety import (
 RISE_M, RISE_WITHIN_M = 0.05, 0.01
 CLOSED_M, OPEN_M = 0.01, 0.07  # a hand that obeys is below and above
 MOTION_S = 2.0
-THRESHOLD = 20.0  # Nm and N of contact that stop the arm: the first day's (docs/franka.md)
+# Of contact that stops the arm: the first day's (docs/franka.md).
+TORQUE_NM, FORCE_N, MOMENT_NM = (20.0, 20.0, 18.0, 18.0, 8.0, 7.0, 6.0), (20.0, 20.0, 20.0), (6.0, 6.0, 6.0)
 FIRST_STATE_S, RESTS_WITHIN_S = 3.0, 5.0
 Ask = Callable[[str], bool]
 Say = Callable[[str], None]
@@ -53,13 +66,16 @@ class Findings:
 
 def run_check(host: str, ask: Ask, say: Say) -> ExitCode:
     """SUCCESS when everything was as it should be, SAFETY_STOP when something was not or was declined."""
-    settings = LibfrankaSettings(host=host, collision_torque_nm=THRESHOLD, collision_force_n=THRESHOLD)
+    settings = LibfrankaSettings(
+        host=host, collision_torque_nm=TORQUE_NM, collision_force_n=FORCE_N, collision_moment_nm=MOMENT_NM
+    )
     findings = Findings(say)
-    robot = LibfrankaRobot(settings, ArmKinematics().tcp_pose, time.monotonic)
+    share = ExecutorSettings().velocity_fraction
+    robot = LibfrankaRobot(settings, ArmKinematics().tcp_pose, time.monotonic, share)
     try:
         robot.start()
-        findings.add(True, f"connection to {host}; collision thresholds set ({THRESHOLD:g} Nm, {THRESHOLD:g} N)")
-        _walk(robot, ask, findings)
+        findings.add(True, f"connection to {host}; collision thresholds set ({max(FORCE_N):g} N at the hand)")
+        _walk(robot, host, ask, findings)
     except VlsError as error:
         findings.add(False, str(error))
     finally:
@@ -70,11 +86,15 @@ def run_check(host: str, ask: Ask, say: Say) -> ExitCode:
     return ExitCode.SUCCESS
 
 
-def _walk(robot: LibfrankaRobot, ask: Ask, findings: Findings) -> None:
-    state = _first_state(robot)
-    robot.check_mode()
-    findings.add(True, "mode: no user stop, not guided by hand")
-    _find_limits(state, findings)
+def _walk(robot: LibfrankaRobot, host: str, ask: Ask, findings: Findings) -> None:
+    state, report = _first_state(robot), robot.report()
+    physical = not is_loopback(host)
+    _find_host(host_report(), physical, findings)
+    _find_arm(report, state, physical, findings)
+    _find_posture(state, findings)
+    if not findings.all_good:
+        findings.skip("stopped here: nothing was moved, because not everything is as it should be")
+        return
     if not ask("Is the space around the arm clear, and the user stop in your hand?"):
         findings.skip("stopped here: nothing was moved")
         return
@@ -97,7 +117,34 @@ def _first_state(robot: LibfrankaRobot) -> RobotState:
     return state
 
 
-def _find_limits(state: RobotState, findings: Findings) -> None:
+def _find_host(host: HostReport, physical: bool, findings: Findings) -> None:
+    kernel = "a real-time kernel" if host.realtime_kernel else "not a real-time kernel"
+    needs = f"; an arm needs PREEMPT_RT and rtprio {RTPRIO} or more (docs/franka.md)" if not host.fit else ""
+    findings.add(host.fit or not physical, f"computer: {host.kernel}, {kernel}, rtprio {host.rtprio}{needs}")
+
+
+def _find_arm(report: ArmReport, state: RobotState, physical: bool, findings: Findings) -> None:
+    """Whether it is the arm that limits and kinematics here are made for, in a state to be moved from."""
+    old = "" if report.server_version >= OLDEST_SERVER else ": older than robot system 5.9, update it"
+    versions = f"versions: robot server {report.server_version}, FCI {report.fci_version}{old}"
+    findings.add(report.server_version >= OLDEST_SERVER, versions)
+    errors = f", errors: {', '.join(report.errors)}" if report.errors else ""
+    findings.add(report.mode == "idle" and not report.errors, f"mode: {report.mode}{errors}")
+    settings = ExecutorSettings()
+    shares = [settings.velocity_fraction, settings.acceleration_fraction, settings.jerk_fraction]
+    percent = ", ".join(f"{100 * share:.0f} %" for share in shares)
+    table = f"limits: {percent} of {FR3_LIMITS.name}'s table of velocity, acceleration and jerk"
+    other = "" if report.fci_version == FR3_FCI else "; this arm is no FR3, and that table is not its own"
+    findings.add(report.fci_version == FR3_FCI, f"{table}{other}")
+    miss_m = report.flange_miss_m(state.tcp_position, state.tcp_quat_xyzw)
+    findings.add(miss_m < MISS_M, f"kinematics: the arm's own flange is {1e3 * miss_m:.1f} mm from ours")
+    if physical:
+        text = f"end effector in Desk: {1e3 * report.tool[2, 3]:.0f} mm long, {report.tool_mass_kg:.2f} kg"
+        wanted = "" if report.has_hand else f"; the Franka Hand is {1e3 * HAND_LENGTH_M:.0f} mm and {HAND_MASS_KG} kg"
+        findings.add(report.has_hand, f"{text}{wanted}")
+
+
+def _find_posture(state: RobotState, findings: Findings) -> None:
     settings = ExecutorSettings()
     q = state.joint_positions
     room = np.minimum(q - FR3_LIMITS.position_lower, FR3_LIMITS.position_upper - q)
@@ -106,9 +153,6 @@ def _find_limits(state: RobotState, findings: Findings) -> None:
         bool(room[closest] > settings.joint_margin_rad),
         f"joints {np.round(q, 3).tolist()} rad; joint {closest + 1} is closest to a stop, {room[closest]:.2f} rad",
     )
-    shares = [settings.velocity_fraction, settings.acceleration_fraction, settings.jerk_fraction]
-    percent = ", ".join(f"{100 * share:.0f} %" for share in shares)
-    findings.add(True, f"limits: {percent} of {FR3_LIMITS.name}'s velocity, acceleration and jerk")
     x, y, z = state.tcp_position
     findings.add(True, f"hand at x {x:.3f}, y {y:.3f}, z {z:.3f} m, open {1e3 * state.gripper_width_m:.0f} mm")
 

@@ -1,10 +1,12 @@
 """The Franka Hand beside the control loop: its commands block for a second, so they run on a thread of their own.
 
-The newest wish wins: a width that was asked for and replaced before the hand was free is never commanded.
+The newest wish wins: a width that was asked for and replaced before the hand was free is never commanded.  A stop
+forgets it and goes past the command under way, on a connection of its own: franka-rs holds one back until then.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from typing import Any, Protocol
 from pydantic import Field
 
 from vls_steering.core.config import Settings
+from vls_steering.core.errors import ShapeError
 from vls_steering.core.types import GRIPPER_OPEN_M
 
 CLOSED_M = 0.005  # fingers that meet hold nothing
@@ -35,6 +38,8 @@ class Gripper(Protocol):
 
     def move(self, width: float, speed: float, /) -> bool: ...
 
+    def stop(self) -> bool: ...
+
     def read_once(self) -> Any: ...
 
 
@@ -47,11 +52,14 @@ class HandState:
 class Hand:
     """Follows the gripper width of the set-points; closes with force below half of the opening."""
 
-    def __init__(self, gripper: Gripper, settings: HandSettings) -> None:
-        self._gripper, self._settings = gripper, settings
-        self._changed = threading.Condition()
+    def __init__(self, gripper: Gripper, settings: HandSettings, brake: Gripper) -> None:
+        """`brake` is the connection that stops go over."""
+        self._gripper, self._settings, self._brake = gripper, settings, brake
+        self._changed = threading.Condition()  # guards all of these
         self._wish: float | None = None
         self._done: float | None = None
+        self._under_way: float | None = None  # the width that the hand is being moved to
+        self._stopped, self._stops = False, 0
         self._ending = False
         self._refusal = ""  # of the last command; empty after one that was carried out
         self._blindness = ""  # why the hand cannot be read; empty while it can
@@ -69,14 +77,35 @@ class Hand:
         return self._refusal or self._blindness
 
     def wish(self, width_m: float) -> None:
-        """The width that the hand is to have; returns at once."""
+        """The width that the hand is to have; returns at once.  Nothing is wished between `stop` and `resume`."""
         if width_m == self._wish:
             return
         with self._changed:
-            if self._wish is None and self.state is not None and abs(self.state.width_m - width_m) < CLOSED_M:
+            if self._stopped:
+                return
+            if self._wish is None and self._has(width_m):
                 self._done = width_m  # arming moves no finger
             self._wish = width_m
             self._changed.notify_all()
+
+    def stop(self) -> None:
+        """The fingers stay where they are, whatever was wished; what the hand holds it goes on holding.
+
+        Returns at once.
+        """
+        with self._changed:
+            self._stopped, self._wish, self._done = True, None, None
+            self._stops += 1
+            going_to_m, state = self._under_way, self.state
+        holds = state is not None and state.holds
+        # A stop ends the force of a grasp as well: one that has succeeded, or is about to say so, must not get it.
+        if going_to_m is not None and not (holds and _closes(going_to_m)):
+            threading.Thread(target=self._stop_fingers, name="hand stop", daemon=True).start()
+
+    def resume(self) -> None:
+        """Take wishes again."""
+        with self._changed:
+            self._stopped = False
 
     def close(self) -> None:
         """Stop commanding; a command under way is carried out by the hand itself."""
@@ -90,12 +119,25 @@ class Hand:
         while not self._ending:
             try:
                 read = self._gripper.read_once()
+                width_m = float(read.width)
+                if not math.isfinite(width_m):
+                    raise ShapeError(f"it reports a width of {width_m} m")
             except Exception as error:  # noqa: BLE001 - whatever the binding raises: the hand is not there
                 self._blindness = f"the hand cannot be read: {error}"
                 time.sleep(RETRY_S)
                 continue
             self._blindness = ""
-            self.state = HandState(float(read.width), bool(read.is_grasped))
+            self.state = HandState(width_m, bool(read.is_grasped))
+
+    def _has(self, width_m: float) -> bool:
+        state = self.state
+        return state is not None and (abs(state.width_m - width_m) < CLOSED_M or (state.holds and _closes(width_m)))
+
+    def _stop_fingers(self) -> None:
+        try:
+            self._brake.stop()
+        except Exception as error:  # noqa: BLE001 - whatever the binding raises: the command was refused
+            self._refusal = f"the hand refused to stop: {error}"
 
     def _command(self) -> None:
         while True:
@@ -103,15 +145,21 @@ class Hand:
                 self._changed.wait_for(lambda: self._ending or self._wish != self._done)
                 if self._ending:
                     return
-                wish = self._wish
-            if wish is None:
-                continue
-            self._refusal = self._carry_out(wish)
-            self._done = wish
+                if self._wish is None:
+                    self._done = None
+                    continue
+                wish, stops = self._wish, self._stops
+                self._under_way = wish
+            refusal = self._carry_out(wish)
+            with self._changed:
+                self._under_way = None
+                # What was stopped was not refused, and not done.
+                if stops == self._stops:
+                    self._refusal, self._done = refusal, wish
 
     def _carry_out(self, width_m: float) -> str:
         """Why it failed; a grasp that found nothing is no failure of the hand."""
-        closes = width_m < GRIPPER_OPEN_M / 2
+        closes = _closes(width_m)
         settings = self._settings
         try:
             if closes:
@@ -123,3 +171,7 @@ class Hand:
         except Exception as error:  # noqa: BLE001 - whatever the binding raises: the command was refused
             return f"the hand refused to {'grasp' if closes else 'open'}: {error}"
         return "" if moved else "the hand did not open"
+
+
+def _closes(width_m: float) -> bool:
+    return width_m < GRIPPER_OPEN_M / 2

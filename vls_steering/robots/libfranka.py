@@ -8,27 +8,33 @@ to one.  franka-rs has no watchdog; the one here ends the motion when set-points
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.config import Settings
 from vls_steering.core.errors import MissingExtra, VlsError
 from vls_steering.core.types import GRIPPER_OPEN_M, RobotState, SetPoint
-from vls_steering.robots.backend import Objection, RecoveryStep
+from vls_steering.robots.arm_report import ArmReport
+from vls_steering.robots.backend import Objection, RecoveryStep, StopAhead
 from vls_steering.robots.hand import Hand, HandSettings
 from vls_steering.safety.reasons import ReasonCode
 
 MEASURE_S = 0.004
-LOST_AFTER_S = 0.2
+LOST_AFTER_S = 0.15  # before the executor calls the joint states silent: the arm knows better why
 REST_RAD_S, REST_WITHIN_S = 0.02, 5.0
-# Our own limits and watchdogs bound the motion; franka-rs counts this from where the motion started.
-ANYWHERE_RAD = 6.0
+
+
+TORQUE_NM = (87.0, 87.0, 87.0, 87.0, 12.0, 12.0, 12.0)  # rated, of the FR3's joints
+Joints = tuple[float, float, float, float, float, float, float]
+Axis = Annotated[float, Field(ge=1.0, le=100.0)]
+Axes = tuple[Axis, Axis, Axis]
 
 
 class LibfrankaSettings(Settings):
@@ -40,26 +46,59 @@ class LibfrankaSettings(Settings):
     )
     connect_timeout_s: float = Field(5.0, ge=0.5, le=60.0, description="longest wait for the control box")
     watchdog_s: float = Field(0.25, ge=0.02, le=2.0, description="longest silence of set-points before the motion ends")
-    collision_torque_nm: float = Field(
-        40.0, ge=5.0, le=87.0, description="external torque at which the arm stops (reflex), each joint"
+    collision_torque_nm: Joints = Field(
+        (40.0, 40.0, 36.0, 36.0, 10.0, 9.0, 8.0),
+        description="external torque of each joint at which the arm stops (reflex); joints 5 to 7 bear 12 Nm",
     )
-    collision_force_n: float = Field(
-        40.0, ge=5.0, le=100.0, description="external force (N) and torque (Nm) at the hand at which the arm stops"
+    collision_force_n: Axes = Field(
+        (40.0, 40.0, 40.0), description="external force at the hand, x, y, z, at which the arm stops"
+    )
+    collision_moment_nm: Axes = Field(
+        (10.0, 10.0, 10.0), description="external torque at the hand, about x, y, z, at which the arm stops"
+    )
+    catch_up: float = Field(
+        1.5,
+        ge=1.0,
+        le=2.0,
+        description="how much faster than limits.velocity_fraction the arm may run after its set-points, as one does "
+        "that was held back and is let go",
+    )
+    max_travel_rad: float = Field(
+        2.5, ge=0.1, le=6.0, description="farthest that a joint may get from where the arm was armed; ends the motion"
+    )
+    hand_stop_connection: bool = Field(
+        True,
+        description="stop the hand over a second connection; false: a stop reaches it after the command under way",
     )
     hand: HandSettings = HandSettings()
+
+    @field_validator("collision_torque_nm")
+    @classmethod
+    def _reachable(cls, value: Joints) -> Joints:
+        for number, (threshold, rated) in enumerate(zip(value, TORQUE_NM, strict=True), start=1):
+            if not 1.0 <= threshold < rated:
+                raise ValueError(f"joint {number} takes 1 to less than {rated:g} Nm: what it cannot bear stops nothing")
+        return value
 
 
 class LibfrankaRobot:
     """RobotBackend over `franka.Robot`."""
+
+    command_topics = ()  # the protocol admits one client
 
     def __init__(
         self,
         settings: LibfrankaSettings,
         tcp_pose: Callable[[FloatArray], tuple[FloatArray, FloatArray]],
         now_s: Callable[[], float],
+        velocity_fraction: float,
     ) -> None:
-        """`tcp_pose` is called from a thread of this object's alone; `now_s` is the control loop's clock."""
+        """`tcp_pose` is called from a thread of this object's alone; `now_s` is the control loop's clock.
+
+        `velocity_fraction` is the share of the arm's limits that set-points use.
+        """
         self._settings, self._tcp_pose, self._now_s = settings, tcp_pose, now_s
+        self._fraction = min(1.0, settings.catch_up * velocity_fraction)
         self._robot: Any = None
         self._targets: Any = None
         self._hand: Hand | None = None
@@ -83,19 +122,28 @@ class LibfrankaRobot:
 
     def engage(self) -> None:
         with self._switching:
-            if self._targets is not None:
-                return
-            if self._objection is not None:
-                raise VlsError(f"the arm objects: {self._objection.text}", "Recover it first: recover_and_arm")
-            with _franka_errors("the arm did not start to move"):
-                targets = self._robot.joint_targets(
-                    fraction=1.0, max_deviation=ANYWHERE_RAD, backend="impedance", velocity_feedforward=True
-                )
-            # The watchdog counts from here; it looks as soon as there are targets.
-            self._sent_s = time.monotonic()
-            self._targets = targets
+            if self._targets is None:
+                self._begin_motion()
+        hand = self._hand
+        if hand is not None:
+            hand.resume()
 
-    def send(self, set_point: SetPoint) -> bool:
+    def _begin_motion(self) -> None:
+        if self._objection is not None:
+            raise VlsError(f"the arm objects: {self._objection.text}", "Recover it first: recover_and_arm")
+        with _franka_errors("the arm did not start to move"):
+            targets = self._robot.joint_targets(
+                fraction=self._fraction,
+                max_deviation=self._settings.max_travel_rad,
+                backend="impedance",
+                velocity_feedforward=True,
+            )
+        # The watchdog counts from here; it looks as soon as there are targets.
+        self._sent_s = time.monotonic()
+        self._targets = targets
+
+    def send(self, set_point: SetPoint, stop_ahead: StopAhead | None = None) -> bool:
+        """`stop_ahead` is not needed: a target of franka-rs is a place to come to rest at."""
         targets, hand = self._targets, self._hand
         if targets is None:
             return False
@@ -108,9 +156,15 @@ class LibfrankaRobot:
             hand.wish(set_point.gripper_width_m)
         return True
 
+    def stop_hand(self) -> None:
+        hand = self._hand
+        if hand is not None:
+            hand.stop()
+
     def objection(self) -> Objection | None:
-        if self._objection is None and self._hand is not None and self._hand.failure and self._targets is not None:
-            return Objection(ReasonCode.GRIPPER_FAILED, self._hand.failure)
+        hand = self._hand
+        if self._objection is None and hand is not None and (failure := hand.failure):
+            return Objection(ReasonCode.GRIPPER_FAILED, failure)
         return self._objection
 
     def recovery(self) -> Sequence[RecoveryStep]:
@@ -139,7 +193,8 @@ class LibfrankaRobot:
 
         def connect() -> Any:
             robot = _franka().Robot(settings.host, realtime=settings.realtime)
-            torque, force = [settings.collision_torque_nm] * 7, [settings.collision_force_n] * 6
+            torque = list(settings.collision_torque_nm)
+            force = [*settings.collision_force_n, *settings.collision_moment_nm]
             robot.set_collision_behavior_simple(torque, torque, force, force)
             return robot
 
@@ -148,7 +203,10 @@ class LibfrankaRobot:
 
     def _connect_hand(self) -> None:
         gripper = self._within_time(self._robot.gripper, "the hand")
-        self._hand = Hand(gripper, self._settings.hand)
+        brake = gripper
+        if self._settings.hand_stop_connection:
+            brake = self._within_time(self._robot.gripper, "the hand, asked for the connection that stops it,")
+        self._hand = Hand(gripper, self._settings.hand, brake)
 
     def _within_time(self, connect: Callable[[], Any], what: str) -> Any:
         """What `connect` returns; raises VlsError when it fails or takes too long.
@@ -212,6 +270,20 @@ class LibfrankaRobot:
         if mode == "guiding":
             raise VlsError("the arm is being guided by hand", "Let go of the guiding button")
 
+    def report(self) -> ArmReport:
+        """What the arm says about itself; raises VlsError when it cannot be read."""
+        read = self._read()
+        tool = np.array(read.F_T_EE)
+        return ArmReport(
+            server_version=int(self._robot.server_version),
+            fci_version=int(self._robot.fci_version),
+            mode=str(read.robot_mode),
+            errors=tuple(read.current_errors),
+            flange=np.array(read.O_T_EE) @ np.linalg.inv(tool),
+            tool=tool,
+            tool_mass_kg=float(read.m_ee),
+        )
+
     def _clear_errors(self) -> None:
         state = self._read()
         if state.robot_mode != "idle" or state.current_errors:
@@ -241,22 +313,41 @@ class LibfrankaRobot:
     # The measuring thread --------------------------------------------------------------------------------------------
 
     def _measure(self) -> None:
-        robot_time_s = -1.0
-        failing_since_s: float | None = None
+        self._robot_time_s, self._fresh_s = -1.0, math.inf
+        self._failing_since_s: float | None = None
         while not self._ending.wait(MEASURE_S):
-            try:
-                read = self._newest()
-            except _franka().FrankaError as error:
-                # A read that crosses the end of a motion may fail once.
-                failing_since_s = failing_since_s or time.monotonic()
-                if time.monotonic() - failing_since_s > LOST_AFTER_S:
-                    self._lost(str(error))
-                continue
-            failing_since_s = None
-            if read is None or read.time == robot_time_s:
-                continue
-            robot_time_s = read.time
-            self._state = self._measured(read)
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            self._take_newest()
+        except Exception as error:  # noqa: BLE001 - the watchdog lives in this thread: nothing may end it
+            text = f"a measurement cannot be used: {error}"
+            self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, text)
+
+    def _take_newest(self) -> None:
+        """The newest measurement, and whether the connection still carries any."""
+        try:
+            read = self._newest()
+        except _franka().FrankaError as error:
+            # A read that crosses the end of a motion may fail once.
+            self._failing_since_s = self._failing_since_s or time.monotonic()
+            if time.monotonic() - self._failing_since_s > LOST_AFTER_S:
+                self._lost(str(error))
+            return
+        self._failing_since_s = None
+        now_s = time.monotonic()
+        if read is None:
+            self._fresh_s = now_s  # somebody switches: nothing to look at is no silence
+            return
+        if read.time == self._robot_time_s:
+            # While a motion runs franka-rs gives the last state for as long as it waits for the next.
+            if now_s - self._fresh_s > LOST_AFTER_S:
+                text = f"the connection is lost: no state for {now_s - self._fresh_s:.2f} s"
+                self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, text)
+            return
+        self._robot_time_s, self._fresh_s = read.time, now_s
+        self._state = self._measured(read)
 
     def _newest(self) -> Any:
         """The newest state, or None; ends a motion that is over or that nobody feeds."""
@@ -286,7 +377,7 @@ class LibfrankaRobot:
                 targets.stop()
                 text = "the motion ended"
             except _franka().ControlException as error:
-                text = ", ".join(error.errors) or str(error.reason)
+                text = ", ".join(error.errors) or str(error)
             except _franka().FrankaError as error:
                 text = str(error)
         self._objection = self._objection or Objection(ReasonCode.ROBOT_FAULT, text)

@@ -17,15 +17,18 @@ from vls_steering.safety.chunks import Chunk, SentHistory, posed
 from vls_steering.safety.governor import Governor
 from vls_steering.safety.kinematics import Kinematics
 from vls_steering.safety.limits import ArmLimits
-from vls_steering.safety.motion import Motion
+from vls_steering.safety.motion import Motion, MotionState
 from vls_steering.safety.reasons import REASONS, ReasonCode, Severity
 from vls_steering.safety.reference import Reference
+from vls_steering.safety.retreat import Retreat
 from vls_steering.safety.settings import ExecutorSettings
 from vls_steering.safety.status import Band, ExecutorState, SafetyStatus, Verdict
 from vls_steering.safety.tcp import tcp_path_check
 from vls_steering.safety.watchdog import Watchdog
 
 _MOVING = (ExecutorState.TRACKING, ExecutorState.STOPPING)
+# Either may mean that the arm leans on something, or on somebody.
+_MAY_PRESS = (ReasonCode.TRACKING_ERROR, ReasonCode.EMERGENCY_STOP)
 _SILENT = (ExecutorState.UNARMED, ExecutorState.RECOVERING)  # nothing is sent
 # Of the Cartesian limits: what is left is for samples between those looked at, and for catching up.
 _JOIN_SHARE, _STOP_SHARE = 0.9, 0.97
@@ -66,26 +69,32 @@ class Executor:
         self._state = ExecutorState.UNARMED
         self._reason, self._reason_text = ReasonCode.NONE, ""
         self._reference: Reference | None = None
+        self._retreat: Retreat | None = None
         self._scale = 0.0
         self._measured: RobotState | None = None
         self._emergency = False
+        self._interruption: Verdict | None = None  # why the recovery under way may not arm
         self._last_verdict: Verdict | None = None
         self._counts = dict.fromkeys(Band, 0)
         self._gaps = self._braked_steps = 0
         self._gripper_width_m = GRIPPER_OPEN_M
         self._now_s = self._last_stamp_s = self._heard_policy_s = self._accepted_s = -math.inf
 
-    def arm(self, robot_state: RobotState, now_s: float) -> Verdict:
-        """Take command from the measured state, at rest there, and clear what was latched.
+    def arm(self, robot_state: RobotState, now_s: float, recovered: bool = False, engaged: bool = True) -> Verdict:
+        """Take command at rest and clear what was latched.
 
-        A rejecting verdict leaves everything as it was.
+        From the measured state; an arm that follows set-points already (`engaged`, and some are being sent) goes on
+        from the commanded one, because no arm stands exactly where it was sent and the difference would be a step.
+        `recovered`: it is the recovery that asks; nobody else may while it goes on.  A rejecting verdict leaves
+        everything as it was.
         """
         self._measured = robot_state
-        refusal = self.why_not_arm(robot_state, now_s)
+        refusal = self.why_not_arm(robot_state, now_s, recovered, engaged)
         if refusal is not None:
             return refusal
-        self._motion.reset(robot_state.joint_positions)
-        self._history.restart(now_s, robot_state.joint_positions)
+        if not self._streams_to(engaged):
+            self._motion.reset(robot_state.joint_positions)
+        self._history.restart(now_s, self._motion.state.positions)
         # A closed hand keeps its grip; an empty one stays as wide as it is.
         self._gripper_width_m = 0.0 if robot_state.gripper_holds else robot_state.gripper_width_m
         self._reference = None
@@ -132,14 +141,20 @@ class Executor:
         self._watch(now_s)
         if self._state is ExecutorState.TRACKING:
             self._track(now_s)
+        elif self._state is ExecutorState.STOPPING:
+            self._come_to_rest(now_s)
         else:
             self._motion.brake()
-            if self._state is ExecutorState.STOPPING and self._motion.at_rest:
-                self._state = self._rest_state()
         self._now_s = max(now_s, self._now_s)
         state = self._motion.state
         self._history.add(now_s, state.positions)
         return SetPoint(now_s, state.positions, state.velocities, self._gripper_width_m)
+
+    def stop_ahead(self, step_s: float) -> tuple[MotionState, ...]:
+        """From the last set-point to rest along the verified stop, `step_s` apart: what an arm is to do that hears no
+        more.  One state when the set-point rests.
+        """
+        return self._motion.stop_ahead(step_s)
 
     def stop(self, reason: ReasonCode, now_s: float, text: str = "") -> None:
         """Stop within the limits from the next step on; whether it latches is a property of the reason."""
@@ -159,13 +174,23 @@ class Executor:
             return _refused(ReasonCode.NOT_AT_REST, f"the executor is {self._state.name.lower()}")
         if robot_state is not None:
             self.observe(robot_state)
-        self._reference, self._state = None, ExecutorState.RECOVERING
+        self._reference, self._interruption, self._state = None, None, ExecutorState.RECOVERING
         return Verdict(Band.PASS)
 
     def fail_recovery(self, text: str, now_s: float) -> None:
-        """The recovery did not succeed: the arm is unarmed and the step that failed is the reason."""
-        self._reason, self._reason_text = ReasonCode.RECOVERY_FAILED, text
+        """The recovery ended without arming: the arm is unarmed and what kept it from arming is the reason.
+
+        Does nothing when no recovery is under way.
+        """
+        if self._state is not ExecutorState.RECOVERING:
+            return
+        if self._interruption is None:
+            self._reason, self._reason_text = ReasonCode.RECOVERY_FAILED, text
         self._state = ExecutorState.UNARMED
+
+    def disarm(self) -> None:
+        """The back end has given command back: nothing is sent any more, and the reason stays."""
+        self._reference, self._state = None, ExecutorState.UNARMED
 
     def status(self) -> SafetyStatus:
         """What an operator needs to know, as of the last step."""
@@ -191,7 +216,9 @@ class Executor:
     def _latched(self) -> bool:
         return self._reason is not ReasonCode.NONE and REASONS[self._reason].severity is not Severity.RESUMES
 
-    def why_not_arm(self, robot_state: RobotState, now_s: float) -> Verdict | None:
+    def why_not_arm(
+        self, robot_state: RobotState, now_s: float, recovered: bool = False, engaged: bool = True
+    ) -> Verdict | None:
         """The refusal that `arm` would answer with, or None."""
         s = self._settings
         age = now_s - robot_state.stamp_s
@@ -202,6 +229,10 @@ class Executor:
             return _refused(ReasonCode.EMERGENCY_STOP, "the emergency stop is engaged")
         if self._state in _MOVING:
             return _refused(ReasonCode.NOT_AT_REST, "the arm is following a chunk or stopping")
+        if self._state is ExecutorState.RECOVERING and not recovered:
+            return _refused(ReasonCode.NOT_AT_REST, "the arm is being recovered; wait until that has ended")
+        if self._state is ExecutorState.RECOVERING and self._interruption is not None:
+            return self._interruption
         if age > s.joint_state_timeout_s:
             return _refused(ReasonCode.JOINT_STATES_SILENT, f"the joint state is {age:.3f} s old")
         if age < -s.max_clock_skew_s:
@@ -210,7 +241,21 @@ class Executor:
             return _refused(ReasonCode.NOT_AT_REST, f"a joint moves at {fastest:.3f} rad/s")
         if out_of_range is not None:
             return _refused(out_of_range.reason, out_of_range.text)
+        joint, gap = self._gap(robot_state)
+        if self._streams_to(engaged) and gap > s.max_standing_error_rad:
+            where = f"joint {joint} stands {gap:.3f} rad from where it was sent, at most {s.max_standing_error_rad:g}"
+            return _refused(ReasonCode.TRACKING_ERROR, f"{where}; let go of the arm and arm again, or recover_and_arm")
         return None
+
+    def _streams_to(self, engaged: bool) -> bool:
+        """Whether an arm follows the set-points of this state."""
+        return engaged and self._state not in _SILENT
+
+    def _gap(self, robot_state: RobotState) -> tuple[int, float]:
+        """The joint, 1..7, that is farthest from where it was sent, and how far, rad."""
+        gaps = np.abs(robot_state.joint_positions - self._motion.state.positions)
+        joint = int(gaps.argmax())
+        return joint + 1, float(gaps[joint])
 
     def _note(self, verdict: Verdict) -> Verdict:
         self._last_verdict = verdict
@@ -257,6 +302,15 @@ class Executor:
         if time_s >= reference.end_s:
             self._halt(ReasonCode.CHUNK_ENDED, "the arm rests at the chunk's last step")
 
+    def _come_to_rest(self, now_s: float) -> None:
+        if self._retreat is None:
+            self._motion.brake()
+        else:
+            self._retreat.step(self._motion, self._measured, now_s)
+            self._retreat = None if self._retreat.over else self._retreat
+        if self._retreat is None and self._motion.at_rest:
+            self._state = self._rest_state()
+
     def _watch(self, now_s: float) -> None:
         """Stop for the most serious thing that is wrong now; at rest and idle nothing has to be alive."""
         s = self._settings
@@ -294,11 +348,10 @@ class Executor:
     def _deviation(self) -> tuple[ReasonCode, str] | None:
         if self._measured is None:
             return None
-        deviation = np.abs(self._measured.joint_positions - self._motion.state.positions)
-        joint = int(deviation.argmax())
-        if deviation[joint] <= self._settings.max_deviation_rad:
+        joint, gap = self._gap(self._measured)
+        if gap <= self._settings.max_deviation_rad:
             return None
-        return ReasonCode.TRACKING_ERROR, f"joint {joint + 1} is {deviation[joint]:.3f} rad from its set-point"
+        return ReasonCode.TRACKING_ERROR, f"joint {joint} is {gap:.3f} rad from its set-point"
 
     def _why_no_chunk(self, wait_s: float) -> tuple[ReasonCode, str]:
         """The true reason for a missing chunk: what the last one was rejected for, when it was."""
@@ -308,14 +361,31 @@ class Executor:
         return ReasonCode.CHUNK_TIMEOUT, f"no chunk for {wait_s:.2f} s"
 
     def _halt(self, reason: ReasonCode, text: str) -> None:
-        """Begin to stop; the first reason stays unless a graver one comes, and a latched one stays always."""
+        """Begin to stop; the first reason stays unless a graver one comes.
+
+        A latched one stays always, but the emergency stop outranks every other: whatever came first, a person pressed.
+        """
         resumes = REASONS[reason].severity is Severity.RESUMES
+        if self._state is ExecutorState.RECOVERING:
+            if not resumes:
+                self._interrupt_recovery(reason, text)
+            return
         keeps = self._reason is not ReasonCode.NONE and resumes and reason is not ReasonCode.STOP_REQUESTED
-        if self._latched or keeps:
+        outranks = reason is ReasonCode.EMERGENCY_STOP and self._reason is not ReasonCode.EMERGENCY_STOP
+        if (self._latched or keeps) and not outranks:
             return
         self._reason, self._reason_text, self._reference = reason, text, None
-        if self._state is not ExecutorState.UNARMED:
-            self._state = self._rest_state() if self._motion.at_rest else ExecutorState.STOPPING
+        if self._state is ExecutorState.UNARMED:
+            return
+        self._retreat = Retreat(self._settings) if reason in _MAY_PRESS else None
+        rests = self._motion.at_rest and self._retreat is None
+        self._state = self._rest_state() if rests else ExecutorState.STOPPING
+
+    def _interrupt_recovery(self, reason: ReasonCode, text: str) -> None:
+        """The back end's step is carried through, and the arm stays unarmed afterwards."""
+        if self._interruption is None or reason is ReasonCode.EMERGENCY_STOP:
+            self._interruption = _refused(reason, f"during the recovery: {text}")
+            self._reason, self._reason_text = reason, text
 
     def _rest_state(self) -> ExecutorState:
         if REASONS[self._reason].severity is Severity.FAULT:

@@ -7,6 +7,7 @@ By induction no sequence of targets can lead to a state that the limits do not a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,6 +67,14 @@ class _Stop:
     def advance(self, duration_s: float) -> MotionState:
         self._elapsed_s += duration_s
         return MotionState(*(np.array(row) for row in self._trajectory.at_time(self._elapsed_s)))
+
+    def ahead(self, step_s: float) -> list[MotionState]:
+        """What is left of it, `step_s` apart; the last state rests, at or within a step after the end."""
+        count = max(1, math.ceil((self._trajectory.duration - self._elapsed_s) / step_s - 1e-9))
+        times = self._elapsed_s + step_s * np.arange(1, count + 1)
+        states = [MotionState(*(np.array(row) for row in self._trajectory.at_time(time_s))) for time_s in times]
+        states[-1] = MotionState(states[-1].positions, np.zeros(DOF), np.zeros(DOF))
+        return states
 
     def path_after(self, period: Trajectory, period_s: float) -> JointPath:
         """The period that leads here, then the whole manoeuvre, as a few samples each, both ends included."""
@@ -140,6 +149,11 @@ class Motion:
             self._state = MotionState(self._state.positions, np.zeros(DOF), np.zeros(DOF))
             return
         self._state = self._stop.advance(self._period_s)
+
+    def stop_ahead(self, step_s: float) -> tuple[MotionState, ...]:
+        """The state held here and the verified stop from it, `step_s` apart, to rest; one state when at rest."""
+        rests = self._stop is None or self._stop.over
+        return (self._state,) if rests else (self._state, *self._stop.ahead(step_s))
 
     def _verified_stop(self, candidate: MotionState) -> _Stop | None:
         """A stop from `candidate` that no guard objects to: as hard as the joints can, else as the hand needs it."""

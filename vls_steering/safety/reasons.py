@@ -55,6 +55,7 @@ class ReasonCode(IntEnum):
     SECOND_PUBLISHER = 75
     GRIPPER_FAILED = 76
     STREAM_FAULTY = 77
+    HELD_BY_OPERATOR = 78
     # Faults: the arm, a clock or a person; the cause must go before arming (90-).
     EMERGENCY_STOP = 90
     JOINT_STATES_SILENT = 91
@@ -133,19 +134,26 @@ REASONS: Mapping[ReasonCode, Reason] = MappingProxyType(
         ReasonCode.KEEP_OUT: _rejected("the arm would come too close to the table or a keep-out box", _POSTURE),
         ReasonCode.CHUNK_ENDED: _rejected("the chunk ran out before the next one came", "replan more often"),
         ReasonCode.CHUNK_TIMEOUT: _rejected("no good chunk for chunk_timeout_s", "replan more often"),
-        ReasonCode.STOP_REQUESTED: _rejected("the task ended or somebody asked for a stop", "send the next chunk"),
+        ReasonCode.STOP_REQUESTED: _rejected("the task ended", "send the next chunk"),
         ReasonCode.POLICY_SILENT: _latched("the policy sent nothing at all", "restart the policy node, then arm"),
         ReasonCode.STREAM_SILENT: _latched("a watched stream went silent (the text names it)", "restart it, then arm"),
-        ReasonCode.CONTROL_STALLED: _latched("the control loop itself stood still", "free a core for it, then arm"),
+        ReasonCode.CONTROL_STALLED: _latched(
+            "the control loop itself stood still", "free a core for it, then recover_and_arm"
+        ),
         ReasonCode.SHUTDOWN: _latched("the executor is being shut down", "start it again"),
         ReasonCode.CHUNK_FLOOD: _latched("chunks come faster than max_chunk_hz", "find who sends them, then arm"),
         ReasonCode.SECOND_PUBLISHER: _latched("a second node publishes chunks or set-points", "stop it, then arm"),
-        ReasonCode.GRIPPER_FAILED: _latched("the hand refused or failed a command", "home or free the hand, then arm"),
+        ReasonCode.GRIPPER_FAILED: _latched(
+            "the hand refused or failed a command", "home or free the hand, then recover_and_arm"
+        ),
         ReasonCode.STREAM_FAULTY: _latched(
             "what a watched stream delivers cannot be used (the text says why)", "mend the camera, then arm"
         ),
+        ReasonCode.HELD_BY_OPERATOR: _latched("somebody asked for a hold", "arm when the arm may move again"),
         ReasonCode.EMERGENCY_STOP: _fault("the emergency stop was pressed", "make the cell safe, release it, then arm"),
-        ReasonCode.JOINT_STATES_SILENT: _fault("no fresh joint states", "check the robot connection, then arm"),
+        ReasonCode.JOINT_STATES_SILENT: _fault(
+            "no fresh joint states", "check the robot connection, then recover_and_arm"
+        ),
         ReasonCode.CLOCK_SKEW: _fault("joint states come from the future, or time went back", _CLOCKS),
         ReasonCode.TRACKING_ERROR: _fault("the arm is far from where it was sent", "look for a collision, then arm"),
         ReasonCode.INTERNAL: _fault("the executor could not compute a set-point", "report the text, then arm"),

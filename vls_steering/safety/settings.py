@@ -19,7 +19,9 @@ class ExecutorSettings(Settings):
 
     velocity_fraction: float = Field(0.6, ge=0.05, le=0.9, description="Share of the arm's velocity limits in use")
     acceleration_fraction: float = Field(0.9, ge=0.05, le=0.95, description="Share of the acceleration limits in use")
-    jerk_fraction: float = Field(0.2, ge=0.02, le=0.95, description="Share of the jerk limits in use")
+    jerk_fraction: float = Field(
+        0.2, ge=0.02, le=0.3, description="Share of the jerk limits in use; with more the hand could break its own"
+    )
     plan_fraction: float = Field(
         0.8, ge=0.1, le=0.9, description="Share of the limits in use that a chunk may ask for; the rest joins and stops"
     )
@@ -35,7 +37,10 @@ class ExecutorSettings(Settings):
         17.0, ge=2.0, le=1000.0, description="Condition number of the Jacobian from which an approach is slowed down"
     )
     singularity_stop: float = Field(
-        30.0, ge=3.0, le=1000.0, description="Condition number of the Jacobian that is never exceeded"
+        30.0,
+        ge=3.0,
+        le=1000.0,
+        description="Condition number of the Jacobian that no motion exceeds or raises",
     )
     self_clearance_m: float = Field(0.01, ge=0.0, le=0.1, description="Least distance of two parts of the arm")
     keep_out_clearance_m: float = Field(
@@ -60,7 +65,13 @@ class ExecutorSettings(Settings):
         default_factory=dict, description="Further streams that must stay alive, with the longest silence of each"
     )
     control_stall_s: float = Field(0.5, ge=0.02, le=5.0, description="A longer gap in the control loop stops the arm")
-    max_deviation_rad: float = Field(0.35, ge=0.01, le=1.0, description="Largest distance of joint and set-point")
+    # Lag alone must not reach it: 46 ms behind a wrist that turns at 2.4 rad/s are 0.11 rad.
+    max_deviation_rad: float = Field(
+        0.12, ge=0.01, le=1.0, description="Largest distance of joint and set-point, lag included"
+    )
+    max_standing_error_rad: float = Field(
+        0.05, ge=0.002, le=0.2, description="A resting arm farther from its set-point is not armed again from there"
+    )
     rest_velocity_rad_s: float = Field(0.05, ge=0.001, le=0.5, description="An arm slower than this may be armed")
 
     gripper_close_below_m: float = Field(0.03, ge=0.0, le=0.08, description="A narrower step closes the hand")

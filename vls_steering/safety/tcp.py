@@ -22,8 +22,10 @@ WORKSPACE_SLACK_M = 0.005
 ELBOW_JOINT = 2  # index of the third joint
 # A step along the joint velocity for the Jacobian's derivative; its error is of second order.
 _DERIVATIVE_STEP_S = 1e-4
-# Hovering at one condition number is no approach, although it never stands exactly still.
+# Hovering at one condition number is no approach, although it never stands exactly still.  Granted below `stop` alone:
+# beyond it every chunk of a patient stream would be granted a little more.
 _APPROACH = 1.02
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def _outside_workspace(tcp: TcpPath, lower: FloatArray, upper: FloatArray) -> Fi
 def _too_singular(tcp: TcpPath, settings: ExecutorSettings) -> Finding | None:
     """The approach is slowed down in proportion to what is left of the way from `slow` to `stop` (moveit_servo)."""
     worst, slow, stop = float(tcp.conditions.max()), settings.singularity_slow, settings.singularity_stop
-    if worst <= slow or worst <= _APPROACH * tcp.conditions[0]:
+    start = float(tcp.conditions[0])
+    if worst <= slow or worst <= max(min(_APPROACH * start, stop), (1.0 + _ROUNDING) * start):
         return None
     left = (stop - worst) / (stop - slow)
     text = f"condition number {worst:.0f}, slowed down from {slow:g}, never above {stop:g}"

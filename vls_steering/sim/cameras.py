@@ -11,7 +11,9 @@ import mujoco
 import numpy as np
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.core.types import CameraFrame
+from vls_steering.core.types import BASE_FRAME, CameraFrame
+from vls_steering.robots.assets import HAND_BODY
+from vls_steering.robots.link_frames import HAND_FRAME
 from vls_steering.sim.layout import SceneLayout
 from vls_steering.sim.model import FRONT_CAMERA, WRIST_CAMERA
 from vls_steering.sim.props import Prop, add_prop
@@ -49,6 +51,22 @@ class CameraNoise:
     edge_dropout: float = 0.5  # the same at depth discontinuities
     edge_m: float = 0.02
     blur_px: float = 0.0  # length of the colour picture's motion blur; its direction is drawn per frame
+
+
+def camera_mounts(model: mujoco.MjModel) -> dict[str, tuple[str, FloatArray]]:
+    """Camera -> what it is fixed to (the base's frame or the hand's), and its optical frame's (4, 4) pose there."""
+    mounts = {}
+    for name in CAMERAS:
+        camera = model.camera(name)
+        pose = np.eye(4)
+        rotation = np.zeros(9)
+        mujoco.mju_quat2Mat(rotation, camera.quat)
+        pose[:3, :3] = rotation.reshape(3, 3) @ _OPTICAL_FROM_MUJOCO
+        pose[:3, 3] = camera.pos
+        # The world's frame is the base's: the arm stands at its origin.
+        on_hand = model.body(camera.bodyid[0]).name == HAND_BODY
+        mounts[name] = (HAND_FRAME if on_hand else BASE_FRAME, pose)
+    return mounts
 
 
 class CameraRig:

@@ -13,7 +13,7 @@ from vls_steering.sim.layout import SceneLayout
 from vls_steering.sim.scenes import draw_layout
 from vls_steering.sim.scripted import POLICY_STEP_S, Route, plan_skill
 from vls_steering.sim.stepper import TcpStepper
-from vls_steering.sim.tasks import Skill, SkillScorer
+from vls_steering.sim.tasks import Skill, SkillKind, SkillScorer
 from vls_steering.sim.world import World
 
 BOWS_M = (0.12, 0.16, 0.20, 0.24)
@@ -59,14 +59,21 @@ class Oracle:
 
         Layouts whose obstacle or keep-out is not in the way (the straight route succeeds) are skipped too.
         """
-        for attempt in range(MAX_REDRAWS):
-            # Spread the redraws so that neighbouring seeds never share a layout.
-            layout = draw_layout(scene, seed + attempt * 1_000_003, skill.target)
-            layout = replace(layout, seed=seed)
+        for layout in candidates(scene, seed, skill):
             route = self.solution(layout, skill)
             if route is not None and not (layout.hinders and route is Route.STRAIGHT):
                 return layout
         raise ConfigurationError(f"no solvable {scene} layout for {skill} near seed {seed}")
+
+
+def candidates(scene: str, seed: int, skill: Skill) -> Iterator[SceneLayout]:
+    """The seed's sequence of layouts that hold what the skill is about; unproven."""
+    for attempt in range(MAX_REDRAWS):
+        # Spread the redraws so that neighbouring seeds never share a layout.
+        layout = replace(draw_layout(scene, seed + attempt * 1_000_003, skill.target), seed=seed)
+        has_goal = skill.kind is not SkillKind.PLACE or layout.plate_xy_m is not None
+        if has_goal and skill.target in layout.object_names:
+            yield layout
 
 
 def _ways() -> Iterator[tuple[Route, float]]:

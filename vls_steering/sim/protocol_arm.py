@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import mujoco
 import numpy as np
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.core.errors import MissingExtra, VlsError
+from vls_steering.core.errors import MissingDependency, VlsError
 from vls_steering.core.types import GRIPPER_OPEN_M
 from vls_steering.robots.assets import ARM_JOINT_NAMES, HAND_BODY
 from vls_steering.sim.layout import SceneLayout
@@ -29,11 +31,13 @@ try:
     from franka_sim.control_modes import ControlMode
     from franka_sim.franka_sim_server import FrankaSimServer
     from franka_sim.gripper.physics import FrankaHandPhysics
+    from franka_sim.gripper.server import FrankaGripperServer
     from franka_sim.mujoco_franka_sim import ARM_POSITION_KD, ARM_POSITION_KP, MujocoFrankaSim
     from franka_sim.server import motion_session, state_stream
     from franka_sim.sim_common import FR3_FORCE_LIMITS
 except ImportError as error:
-    raise MissingExtra("franka-sim, the arm that speaks libfranka's protocol", "sim") from error
+    cure = "Run: pip install 'vls_steering[sim]' && pip install --no-deps franka-sim==1.1.7 (or `make setup`)"
+    raise MissingDependency("franka-sim, the arm that speaks libfranka's protocol,", cure) from error
 
 PERIOD_S = 0.001
 HAND_SETTLES_S = 4.0
@@ -51,6 +55,7 @@ class WorldArm(MujocoFrankaSim):
         """`watch` is called after every physics step, in the stepping thread: it must be quick."""
         super().__init__(enable_hand=True)
         self.world = World(layout)
+        self.world.begin_with_motion()
         self._watch = watch
 
     def initialize_simulation(self) -> None:
@@ -112,6 +117,7 @@ class WorldArm(MujocoFrankaSim):
 
     def _read_and_publish_state(self) -> None:
         super()._read_and_publish_state()
+        self.world.exchange_when_due()
         self._watch(self.world)
 
 
@@ -137,22 +143,57 @@ def _slow_down(pace: float) -> None:
         module.time = _SlowedTime(pace)
 
 
-class StubbornHand(FrankaHandPhysics):
-    """The world's hand, which can be told to refuse its commands as a jammed one does."""
+class WorldHand(FrankaHandPhysics):
+    """The world's hand.  It can be told to refuse its commands as a jammed one does; `stop` ends one under way."""
 
     refuses = False
+    _stops = 0
 
     def grasp(self, width: float, epsilon_inner: float, epsilon_outer: float, speed: float, force: float) -> bool:
-        self._obey()
-        return bool(super().grasp(width, epsilon_inner, epsilon_outer, speed, force))
+        with self._obeying():
+            return bool(super().grasp(width, epsilon_inner, epsilon_outer, speed, force))
 
     def move(self, width: float, speed: float) -> bool:
-        self._obey()
-        return bool(super().move(width, speed))
+        with self._obeying():
+            return bool(super().move(width, speed))
 
-    def _obey(self) -> None:
+    def stop(self) -> bool:
+        """franka-sim's own would open the hand."""
+        self._stops += 1
+        self._command_width(self._current_width())
+        return True
+
+    @contextlib.contextmanager
+    def _obeying(self) -> Iterator[None]:
         if self.refuses:
             raise ValueError("the hand is told to refuse")
+        before = self._stops
+        yield
+        if self._stops != before:
+            self.is_grasped = False
+            raise ValueError("the command was stopped")
+
+
+class SharedGripperServer(FrankaGripperServer):
+    """Serves several clients beside each other, so that one can stop what another one asked for.
+
+    franka-sim's own serves one after the other, and reads a stop when the command before it is over.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._sessions: list[FrankaGripperServer] = []
+
+    def handle_client(self, sock: socket.socket) -> None:
+        session = FrankaGripperServer(host=self.host, backend=self.backend)
+        session.running = True
+        self._sessions.append(session)
+        threading.Thread(target=session.handle_client, args=(sock,), name="hand session", daemon=True).start()
+
+    def stop(self) -> None:
+        super().stop()
+        for session in self._sessions:
+            session.stop()
 
 
 class ProtocolArm:
@@ -175,7 +216,7 @@ class ProtocolArm:
         if pace != 1.0:
             _slow_down(pace)
         self.arm = WorldArm(layout, watch)
-        self.hand = StubbornHand(self.arm, settle_timeout=HAND_SETTLES_S / pace)
+        self.hand = WorldHand(self.arm, settle_timeout=HAND_SETTLES_S / pace)
         self._failed = failed
         self._server = FrankaSimServer(
             host=host,
@@ -185,6 +226,7 @@ class ProtocolArm:
             enforce_comm_constraints=True,
             enforce_motion_limits=True,
         )
+        self._server.gripper_server = SharedGripperServer(host=host, backend=self.hand)
         self._where = f"{host}:{port}"
         self._thread = threading.Thread(target=self._run, name="protocol arm", daemon=True)
         self._ending = False

@@ -15,6 +15,7 @@ from vls_steering.sim import layout, model, objects, oracle, scenes, scripted, s
 from vls_steering.sim.layout import SceneLayout
 from vls_steering.sim.oracle import Oracle
 from vls_steering.sim.tasks import Skill
+from vls_steering.sim.world import World
 
 _LAYOUT = TypeAdapter(SceneLayout)
 # What a proof depends on.
@@ -41,6 +42,15 @@ class ProvenLayouts:
         aside.write_bytes(_LAYOUT.dump_json(proven))
         aside.replace(path)
         return proven
+
+
+def proven_layout(scene: str, seed: int, skill: Skill, world: World | None = None) -> SceneLayout:
+    """As `ProvenLayouts.draw`, from the cache that everything on this machine shares.
+
+    `world` is where the proof is carried out; what it held is gone afterwards.
+    """
+    stage = world or World(scenes.draw_layout(scene, seed, skill.target))
+    return ProvenLayouts(Oracle(stage), cache_folder()).draw(scene, seed, skill)
 
 
 def cache_folder() -> Path:

@@ -1,4 +1,4 @@
-"""Named scenes: each draws layouts from a seed."""
+"""Named scenes: each draws layouts from a seed; a new one is a line here and its name in `scene_names`."""
 
 from __future__ import annotations
 

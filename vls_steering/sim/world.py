@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import mujoco
@@ -26,6 +27,7 @@ GRIPPER_SPEED_M_S = 0.10  # of the width; Franka Hand data sheet: 50 mm/s per fi
 HELD_WIDTH_M = 0.005  # fingers that stall wider than this hold something
 STALLED_M_S = 0.004
 MAX_EXTRAPOLATION_S = 0.01  # a late set-point is held, not run away with
+UNDER_WAY_RAD_S = 0.05  # a joint that is faster moves on purpose
 EXCHANGE_CLEARANCE_M = 0.09  # of the fingertips to two objects that are about to change places
 
 
@@ -93,8 +95,13 @@ class World:
             if box is not None:
                 self._place_box(name, box)
         self._set_point = None
+        self._begun_s = 0.0
         self.obstacle_touches = self.keep_out_entries = 0
         mujoco.mj_forward(model, data)
+
+    def begin_with_motion(self) -> None:
+        """Count the time of an exchange from the arm's first motion: in a graph of nodes it may rest for long."""
+        self._begun_s = math.inf
 
     @property
     def stamp_s(self) -> float:
@@ -112,7 +119,7 @@ class World:
             mujoco.mj_step(self.model, self.data)
             self.obstacle_touches += self._touches_obstacle()
             self.keep_out_entries += self._inside_keep_out()
-            self._exchange_when_due()
+            self.exchange_when_due()
 
     def robot_state(self) -> RobotState:
         """What the arm's own sensors would report."""
@@ -187,9 +194,14 @@ class World:
         region = self.layout.keep_out
         return int(region is not None and region.contains(self.data.site_xpos[self._tcp_site]))
 
-    def _exchange_when_due(self) -> None:
+    def exchange_when_due(self) -> None:
+        """Let objects change places when it is time; for who steps the physics itself, after every step."""
         exchange = self.layout.exchange
-        if exchange is None or self.stamp_s < exchange.at_s:
+        if exchange is None:
+            return
+        if math.isinf(self._begun_s) and np.abs(self.data.qvel[self._v_address]).max() > UNDER_WAY_RAD_S:
+            self._begun_s = self.stamp_s
+        if self.stamp_s < self._begun_s + exchange.at_s:
             return
         names = (exchange.first, exchange.second)
         addresses = [self.model.joint(body_name(name)).qposadr[0] for name in names]

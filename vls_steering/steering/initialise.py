@@ -44,6 +44,13 @@ class Plan:
         tcp = torch.lerp(knots[:, low], knots[:, low + 1], share[None, :, None])
         return tcp, torch.lerp(widths[:, low], widths[:, low + 1], share[None, :])
 
+    def miss_m(self, stamp_s: float, tcp: Tensor) -> float:
+        """How far `tcp` (3,) m is from where the executed path has the arm at `stamp_s`."""
+        knots = torch.cat([self.anchor.to(self.tcp)[None], self.tcp[0]])
+        at = min(max((stamp_s - self.stamp_s) / self.step_s, 0.0), len(knots) - 1.0)
+        low = min(int(at), len(knots) - 2)
+        return float((torch.lerp(knots[low], knots[low + 1], at - low) - tcp.to(knots)).norm())
+
 
 @dataclass(frozen=True)
 class Start:

@@ -29,6 +29,10 @@ class Judge(Protocol):
         """`safety` of standing still, m."""
         ...
 
+    def least_robustness(self, rollout: Rollout, scene: Scene) -> Tensor:
+        """Exact robustness of the worst condition, (K,) in units of score, +inf when there is none."""
+        ...
+
 
 class Memory(Judge, Protocol):
     """A stage in the light of what was measured since it became current."""
@@ -92,6 +96,7 @@ class Objective:
     action_space: ActionSpace
     anchor: Tensor  # (3,) m
     times_s: Tensor  # (H,) s from now
+    reward_s: float = 0.0  # part of a chunk that the reward looks at; 0 = all of it
 
     def rollout(self, clean: Tensor) -> Rollout:
         """The paths that normalised chunks (K, H, A) stand for; differentiable."""
@@ -100,15 +105,24 @@ class Objective:
 
     def score(self, clean: Tensor) -> Tensor:
         """Smooth reward (K,), higher is better, differentiable; NaN where the stage fails on a chunk."""
-        return isolated(lambda rollout: self.judge.score(rollout, self.scene), self.rollout(clean))
+        judged = self._beginning(clean, self.reward_s) if self.reward_s > 0.0 else self.rollout(clean)
+        return isolated(lambda rollout: self.judge.score(rollout, self.scene), judged)
+
+    def least_robustness(self, clean: Tensor) -> Tensor:
+        """Exact robustness (K,) of the worst condition, in units of score; NaN where the stage fails on a chunk."""
+        return isolated(lambda rollout: self.judge.least_robustness(rollout, self.scene), self.rollout(clean))
 
     def safety(self, clean: Tensor, gate_s: float) -> Tensor:
         """Exact robustness (K,) m of the first `gate_s` seconds; NaN where the stage fails on a chunk."""
-        steps = max(int((self.times_s <= gate_s + 1e-6).sum()), 1)
-        whole = self.rollout(clean)
-        gated = Rollout(whole.tcp[:, :steps], whole.gripper_width[:, :steps], self.times_s[:steps])
+        gated = self._beginning(clean, gate_s)
         return isolated(lambda rollout: self.judge.safety(rollout, self.scene), gated)
 
     def safety_now(self) -> float:
         """Exact robustness of standing still, m."""
         return self.judge.safety_now(self.scene)
+
+    def _beginning(self, clean: Tensor, seconds: float) -> Rollout:
+        """The first `seconds` of what chunks stand for, one step at least."""
+        steps = max(int((self.times_s <= seconds + 1e-6).sum()), 1)
+        whole = self.rollout(clean)
+        return Rollout(whole.tcp[:, :steps], whole.gripper_width[:, :steps], self.times_s[:steps])

@@ -113,8 +113,10 @@ class Pilot:
         return result
 
     def commit(self, chunk: ActionChunk) -> None:
-        """What the executor was really given, where that is less than the last tick's chunk."""
+        """What the executor was really given, where that is not the last tick's chunk; a hold ends the plan."""
         self._executed = chunk
+        if chunk.source is ChunkSource.HOLD:
+            self._plan = None
 
     def _remember(self, observation: Observation) -> None:
         if self._history and observation.stamp_s < self._history[-1].stamp_s:
@@ -122,6 +124,22 @@ class Pilot:
             self._history.clear()
             self._plan = self._executed = None
         self._history.append(observation)
+        if self._plan is not None and not self._goes_on(self._plan, observation):
+            self.commit(self._hold(observation, ""))
+
+    def _goes_on(self, plan: Plan, observation: Observation) -> bool:
+        """The arm can still be following the plan.
+
+        After a stop, a silence or a refused chunk it cannot, and a chunk that began with the plan's next steps
+        would tear at the arm.
+        """
+        start = self._settings.start
+        if start.mode == "cold":
+            return True  # nothing of it is gone on with
+        if observation.stamp_s - plan.stamp_s > start.max_age_s:
+            return False
+        tcp = torch.tensor(observation.robot.tcp_position, dtype=plan.tcp.dtype, device=plan.tcp.device)
+        return plan.miss_m(observation.stamp_s, tcp) <= start.max_miss_m
 
     def _plan_motion(
         self,
@@ -180,7 +198,7 @@ class Pilot:
         space = self._policy.action_space
         times_s = space.step_s * torch.arange(1, space.horizon + 1, dtype=anchor.dtype, device=anchor.device)
         scene = Scene.from_observation(observation, dtype=anchor.dtype, device=anchor.device)
-        return Objective(self._stages.judge, scene, space, anchor, times_s)
+        return Objective(self._stages.judge, scene, space, anchor, times_s, self._settings.reward_s)
 
     def _result(
         self,
@@ -194,27 +212,34 @@ class Pilot:
         space = self._policy.action_space
         steered = self._stages is not None and self._settings.steers
         sha256 = self._program.program.sha256 if self._program is not None and steered else ""
-        opened = opened_at(self._executed, observation)
         chosen = outcome.selection.chosen if outcome is not None else None
         if outcome is None or chosen is None:
             self._plan = None
-            chunk = hold_chunk(observation, space.horizon, opened, space.step_s, sha256, self._tick)
+            chunk = self._hold(observation, sha256)
         else:
             source = ChunkSource.STEERED if steered else ChunkSource.UNSTEERED
             path, widths = _array(outcome.tcp[chosen]), _array(outcome.gripper_width[chosen])
             begins_s = begins_at(self._executed, observation, delay_s)
+            opened = opened_at(self._executed, observation)
             chunk = motion_chunk(observation, begins_s, path, widths, opened, space.step_s, source, sha256, self._tick)
-        self._steered += int(chunk.source is ChunkSource.STEERED)
+        shaped = steered and chunk.source is not ChunkSource.HOLD and outcome is not None and _shaped(outcome)
+        self._steered += int(shaped)
         return TickResult(
             chunk=chunk,
             candidates=_array(outcome.tcp) if outcome is not None else np.zeros((0, space.horizon, 3)),
             scores=_array(outcome.selection.scores) if outcome is not None else np.zeros(0),
             chosen=-1 if chosen is None else chosen,
-            telemetry=self._telemetry(chunk, status, outcome, reason, watch),
+            telemetry=self._telemetry(shaped, status, outcome, reason, watch),
         )
 
+    def _hold(self, observation: Observation, sha256: str) -> ActionChunk:
+        """Stay there, the gripper as it was told to be."""
+        space = self._policy.action_space
+        opened = opened_at(self._executed, observation)
+        return hold_chunk(observation, space.horizon, opened, space.step_s, sha256, self._tick)
+
     def _telemetry(
-        self, chunk: ActionChunk, status: StageStatus, outcome: Outcome | None, reason: str, watch: Stopwatch
+        self, shaped: bool, status: StageStatus, outcome: Outcome | None, reason: str, watch: Stopwatch
     ) -> Telemetry:
         guided = outcome is not None and self._stages is not None and self._settings.guide.mode != "off"
         return Telemetry(
@@ -225,7 +250,7 @@ class Pilot:
             progress=status.progress,
             finished=status.finished,
             strength=strength_share(status.progress, self._settings.strength) if guided else 0.0,
-            steered=chunk.source is ChunkSource.STEERED,
+            steered=shaped,
             share_steered=self._steered / (self._tick + 1),
             overdue=status.overdue,
             cut_short=self._cut_short,
@@ -238,6 +263,14 @@ class Pilot:
         """What else is worth saying about this tick."""
         late = outcome.samples.late if outcome is not None else ""
         return status.event, late, self._planner.notice if self._tick == 0 else ""
+
+
+def _shaped(outcome: Outcome) -> bool:
+    """The program made a difference: it bent a candidate, or preferred one that was judged afresh."""
+    if outcome.samples.steps == 0:
+        return False
+    rewards = outcome.reward[outcome.selection.order]
+    return bool((outcome.samples.shift_m > 0.0).any()) or bool(rewards.max() > rewards.min())
 
 
 def _array(value: Tensor) -> FloatArray:

@@ -110,7 +110,8 @@ class Planner:
     def _apart(self, inner: Estimator, anchor: Tensor) -> Estimator:
         guide, diversity = self._settings.guide, self._settings.diversity
         if diversity.kernel == "inverse_distance":
-            return InverseDistance(self._action_space, diversity.strength, guide.estimate_limit, anchor)
+            limit, path_s = guide.estimate_limit, diversity.path_s
+            return InverseDistance(self._action_space, diversity.strength, limit, path_s, anchor)
         bounds = Bounds(guide.clip_sigma, guide.trust_m, self._action_space.scale(anchor))
         return Apart(inner, diversity.strength, bounds)
 
@@ -129,7 +130,7 @@ class Planner:
 
     def _carried_on(self, query: Query, samples: Samples) -> Samples:
         """The executed chunk alone, shifted by the time that passed, when not one step was done."""
-        if query.plan is None:
+        if query.plan is None or self._ahead(query, query.plan) == 0:
             raise OutOfTime(f"{samples.late}, and there is no plan to go on with")
         tcp, width = query.plan.shifted(query.stamp_s - query.plan.stamp_s)
         clean = self._action_space.encode(tcp[:1], width[:1], query.anchor).to(samples.clean)
@@ -153,9 +154,12 @@ class Planner:
     def _judge(self, samples: Samples, query: Query) -> Outcome:
         tcp, width = self._action_space.decode(samples.clean, query.anchor)
         reward, gate_s = torch.zeros_like(samples.level), self._settings.select.gate_s
-        safety_m, still_m = torch.full_like(reward, torch.inf), math.inf
+        safety_m, still_m, robustness = torch.full_like(reward, torch.inf), math.inf, None
         if query.objective is not None:
             reward = query.objective.score(samples.clean)
+            if self._settings.select.robustness_weight > 0.0:
+                robustness = query.objective.least_robustness(samples.clean)
+                reward = torch.where(torch.isnan(robustness), torch.nan, reward)
             if gate_s > 0.0:
                 safety_m = query.objective.safety(samples.clean, gate_s)
                 still_m = query.objective.safety_now()
@@ -168,6 +172,7 @@ class Planner:
             reward=reward,
             memory=samples.memory,
             committed=self._committed(query),
+            robustness=robustness,
         )
         incumbent = None if query.turned else samples.incumbent
         draw = gumbel(query.noise, len(reward)) if self._settings.select.temperature > 0.0 else None

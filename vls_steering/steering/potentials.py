@@ -39,6 +39,7 @@ def log_weights(swarm: Swarm, reward: Tensor, lands: bool, settings: ResampleSet
         diff               b (r - r_paid)     telescopes to exp(b r)
         max, sum, rt       W + b memory
         max, sum at last   b r - S            the final correction: whatever the way there, the law is exp(b r)
+        the same in VLS    b memory - S       `correction: memory`; the law depends on the way
 
     A tempered b is found anew at every look, such that the reward's scale does not matter; the law is then that
     of the last b up to what the b's before it differed.
@@ -46,7 +47,8 @@ def log_weights(swarm: Swarm, reward: Tensor, lands: bool, settings: ResampleSet
     corrected = lands and settings.potential in ("max", "sum")
     base, value, lowest = settings.carry * swarm.log_weight, swarm.memory, 0.0
     if corrected:
-        base, value, lowest = -swarm.spent, reward, float(swarm.tilt.max())
+        last = reward if settings.correction == "reward" else swarm.memory
+        base, value, lowest = -swarm.spent, last, float(swarm.tilt.max())
     elif settings.potential == "diff":
         base, value = torch.zeros_like(reward), reward - swarm.memory.nan_to_num(neginf=0.0)
     alive, inverse_temperature = swarm.alive, settings.inverse_temperature

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vls_steering.core.errors import ConfigurationError
+from vls_steering.steering.ablations import ABLATIONS
 from vls_steering.steering.settings import (
     DiversitySettings,
     GuideSettings,
@@ -75,8 +76,9 @@ PRESETS = MappingProxyType(
         # VLS as its released code behaves: `released.py` says what that is.  The number of visits is ignored there.
         "vls_released": _published(
             cold_steps=100,
+            reward_s=0.7,
             guide=GuideSettings(mode="noisy", start=0.29, stop_late=0.0, gripper=False, estimate_limit=3.0),
-            diversity=DiversitySettings(kernel="inverse_distance", strength=20.0, until=0.29),
+            diversity=DiversitySettings(kernel="inverse_distance", strength=20.0, until=0.29, path_s=0.8),
             resample=ResampleSettings(
                 potential="max",
                 tilt="fixed",
@@ -86,6 +88,7 @@ PRESETS = MappingProxyType(
                 scheme="multinomial",
                 elites=0,
                 carry=0.0,
+                correction="memory",
                 judged="noisy",
                 jitter=0.0,
             ),
@@ -132,7 +135,8 @@ PRESETS = MappingProxyType(
 
 
 def preset(name: str) -> SteeringSettings:
-    """Settings of a named method; raises ConfigurationError for an unknown name."""
-    if name not in PRESETS:
-        raise ConfigurationError(f"unknown steering preset {name!r}", f"Known: {', '.join(PRESETS)}")
-    return PRESETS[name]
+    """Settings of a named method or ablation; raises ConfigurationError for an unknown name."""
+    known = {**PRESETS, **ABLATIONS}
+    if name not in known:
+        raise ConfigurationError(f"unknown steering preset {name!r}", f"Known: {', '.join(known)}")
+    return known[name]

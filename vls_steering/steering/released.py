@@ -1,8 +1,11 @@
 """Guidance as VLS's released code does it, for comparison (arXiv 2602.03973, Vision-Language-Steering/code).
 
-Three things differ from what the method says: the reward looks at the noisy sample, its gradient is divided
-by one norm over the whole batch, so that every particle's pull shrinks with the number of particles, and
-the repulsion between particles is the gradient of 1 / distance, without a bandwidth.
+Five things differ from what the method says: the reward looks at the noisy sample, its gradient is divided
+by one norm over the whole batch, so that every particle's pull shrinks with the number of particles, the
+repulsion between particles is the gradient of 1 / distance, without a bandwidth, and the last weights are of
+the best reward on record instead of the last one.  Of the n steps that are executed before the next plan, the
+reward sees the first n - 1 and the repulsion all n; the rest of the chunk counts for nothing.  These steps
+are `reward_s` and `path_s` of the preset, with the n = 8 of 16 that it executes.
 """
 
 from __future__ import annotations
@@ -49,7 +52,9 @@ class NoisySampleGuided:
 class InverseDistance:
     """`eps + strength * gradient of the sum of 1 / distance` over pairs of noisy paths, in metres."""
 
-    def __init__(self, space: ActionSpace, strength: float, limit: float, like: Tensor) -> None:
+    def __init__(self, space: ActionSpace, strength: float, limit: float, path_s: float, like: Tensor) -> None:
+        """`path_s` is the part of the paths that counts, 0 = all; `limit` as above."""
+        self._steps = max(round(path_s / space.step_s), 1) if path_s > 0.0 else space.horizon
         self._strength = strength
         self._limit = limit
         self._bounds = Bounds(_FREE, _FREE, space.scale(like))
@@ -57,8 +62,8 @@ class InverseDistance:
     def estimate(self, predict: Predict, x: Tensor, alpha: Tensor, sigma: Tensor) -> Estimate:
         with torch.no_grad():
             raw = predict(x)
-        scale = self._bounds.scale_m[1:]
-        paths = (x[:, 1:, :3] * scale).flatten(1)
+        scale = self._bounds.scale_m[: self._steps]
+        paths = (x[:, : self._steps, :3] * scale).flatten(1)
         apart = paths[:, None] - paths[None, :]
         distance = (apart.square().sum(dim=2) + 1e-6).sqrt()
         # Both orders of a pair count, and so does the distance's own offset: the gradient of sum 1 / (d + 1e-6).
@@ -66,7 +71,7 @@ class InverseDistance:
         slope = -(steep[:, :, None] * apart).sum(dim=1).view(len(x), -1, 3) * scale
         alive = finite(raw) & finite(slope)
         push = torch.zeros_like(x)
-        push[:, 1:, :3] = keep(slope, alive)
+        push[:, : self._steps, :3] = keep(slope, alive)
         shift = -(self._strength * sigma / alpha)[:, None, None] * push
         return _moved(keep(raw, finite(raw)), shift, self._limit, alive, self._bounds)
 

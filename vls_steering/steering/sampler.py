@@ -153,8 +153,13 @@ class Sampler:
             x=torch.where(marked[:, None, None], noised(swarm.clean, restart, schedule, noise), swarm.x),
             levels=course.restarted(swarm.levels, marked, restart),
             started=torch.where(marked, restart, swarm.started),
+            # From noise nothing of the executed chunk is left that could have a claim to go on.
+            lineage=torch.where(marked & (restart >= 1.0), _NOBODYS, swarm.lineage),
         )
         return moved, int(marked.sum())
+
+
+_NOBODYS = -1
 
 
 def _heir(lineage: Tensor) -> int | None:

@@ -25,6 +25,7 @@ class Candidates:
     reward: Tensor  # (K,), smooth reward of the stage; zeros when there is no program
     committed: Tensor | None = None  # (H', 3) m, what is left of the executed chunk, at the same first steps
     memory: Tensor | None = None  # (K,), the resampler's record of the rewards
+    robustness: Tensor | None = None  # (K,), exact, of the stage's worst condition; +inf where it has none
 
     def velocity(self) -> Tensor:
         """(K, H, 3) m/s, the first step seen from the measured TCP."""
@@ -57,6 +58,20 @@ class RewardScorer:
 
     def score(self, candidates: Candidates) -> Tensor:
         return candidates.reward
+
+
+@dataclass(frozen=True)
+class RobustnessScorer:
+    """By how much the stage's worst condition is met or missed, exactly: the smooth reward is only near it."""
+
+    name: str = "robustness"
+    resolution: float = 0.05  # 5 mm where a condition is about a distance
+
+    def score(self, candidates: Candidates) -> Tensor:
+        if candidates.robustness is None:
+            return candidates.reward.new_zeros(len(candidates.reward))
+        # Without conditions (+inf) there is nothing to prefer.
+        return candidates.robustness.to(candidates.reward).nan_to_num(posinf=0.0)
 
 
 @dataclass(frozen=True)
@@ -160,6 +175,7 @@ def standard_scorers(settings: SelectSettings) -> tuple[tuple[Scorer, float], ..
     """The scorers of every preset with their weights."""
     return (
         (RewardScorer(), settings.reward_weight),
+        (RobustnessScorer(), settings.robustness_weight),
         (SmoothnessScorer(), settings.smoothness_weight),
         (LimitsScorer(settings.speed_limit_m_s), settings.limits_weight),
         (OverlapScorer(), settings.overlap_weight),

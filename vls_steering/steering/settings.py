@@ -27,7 +27,10 @@ class StartSettings(Settings):
     gripper_clip: float = Field(
         1.0 / 3.0, gt=0.0, le=1.0, description="largest normalised gripper guess; a guess at +-1 hardly ever flips"
     )
-    max_age_s: float = Field(0.8, gt=0.0, le=10.0, description="a plan older than this is not warm-started from")
+    max_age_s: float = Field(0.8, gt=0.0, le=10.0, description="a plan older than this is not gone on with")
+    max_miss_m: float = Field(
+        0.1, gt=0.0, le=1.0, description="nor is one that has the arm farther than this from where it is"
+    )
 
 
 class GuideSettings(Settings):
@@ -75,6 +78,9 @@ class DiversitySettings(Settings):
     )
     strength: float = Field(1.0, ge=0.0, le=1000.0, description="weight of the repulsion")
     until: float = Field(0.3, ge=0.0, le=1.0, description="first share of the steps, in which it acts")
+    path_s: float = Field(
+        0.0, ge=0.0, le=60.0, description="part of the paths that inverse_distance keeps apart, s; 0 = all of them"
+    )
 
 
 class ResampleSettings(Settings):
@@ -98,6 +104,11 @@ class ResampleSettings(Settings):
     carry: float = Field(
         1.0, ge=0.0, le=1.0, description="share of the log weights kept when not resampling; VLS's code keeps none"
     )
+    correction: Literal["reward", "memory"] = Field(
+        "reward",
+        description="what the last look of max and sum weighs: the last reward, so that the law is exp(b r); VLS's "
+        "code: what is kept of all rewards",
+    )
     judged: Literal["clean", "noisy"] = Field(
         "clean", description="what the reward looks at; VLS's code: the noisy chunk"
     )
@@ -119,6 +130,9 @@ class SelectSettings(Settings):
 
     combine: Literal["zscore", "rank"] = Field("zscore", description="how scores of different units are made to add up")
     reward_weight: float = Field(1.0, ge=0.0, le=10.0, description="weight of the stage's reward")
+    robustness_weight: float = Field(
+        0.0, ge=0.0, le=10.0, description="weight of the exact robustness of the stage's conditions; 0: not computed"
+    )
     smoothness_weight: float = Field(0.1, ge=0.0, le=10.0, description="weight of low acceleration")
     limits_weight: float = Field(0.3, ge=0.0, le=10.0, description="weight of staying below the speed limit")
     overlap_weight: float = Field(0.2, ge=0.0, le=10.0, description="weight of agreeing with the committed chunk")
@@ -192,6 +206,9 @@ class SteeringSettings(Settings):
     eta: float = Field(0.0, ge=0.0, le=1.0, description="stochasticity of the denoising step: 0 DDIM, 1 ancestral")
     deadline_ms: float = Field(
         0.0, ge=0.0, le=60000.0, description="time of a tick, ms, after which the best chunk so far goes out; 0 = none"
+    )
+    reward_s: float = Field(
+        0.0, ge=0.0, le=60.0, description="part of a chunk that the reward looks at, s; 0 = all of it"
     )
     start: StartSettings = StartSettings()
     guide: GuideSettings = GuideSettings()

@@ -84,7 +84,9 @@ class StageMachine:
             self._done_since = self._lost_since = None
             self._began_s, self._overdue = observation.stamp_s, False
             self._memory = self.stage.memory()
-            self._progress = self.stage.progress(observation)
+            self._progress = 0.0
+            with suppress(StreamFault):  # what the new stage is about may be out of sight: it is current all the same
+                self._progress = self.stage.progress(observation)
         return event
 
     def _advance(self, observation: Observation) -> str:
@@ -110,8 +112,11 @@ class StageMachine:
             self._lost_since = observation.stamp_s
         if not _lasted(self._lost_since, observation.stamp_s, self._settings.lost_dwell_s):
             return ""
-        while self._index > 0 and not self.stage.ready(observation):
-            self._index -= 1
+        # Found before anything changes: looking may raise, and then nothing does.
+        back = self._index - 1
+        while back > 0 and not self._stages[back].ready(observation):
+            back -= 1
+        self._index = back
         return f"lost: back to {self.stage.name}"
 
     def _expire(self, now_s: float) -> str:

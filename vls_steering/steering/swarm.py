@@ -23,7 +23,7 @@ class Swarm:
     raw: Tensor  # (K, H, A), the same without the last pull of the guidance, which may overshoot until late
     levels: Tensor  # (K, M + 1), before each move and after the last
     started: Tensor  # (K,) level that the particle was last started from
-    lineage: Tensor  # (K,) int64, index of the particle of the start that it descends from
+    lineage: Tensor  # (K,) int64, index of the particle of the start that it descends from; -1 of none
     alive: Tensor  # (K,) bool: finite in the network, the reward and its gradient so far
     shift_m: Tensor  # (K,) m, largest displacement of a chunk step by the guidance so far
     memory: Tensor  # (K,) float64, what the potential keeps of its rewards; -inf before the first

@@ -27,8 +27,8 @@ class Telemetry:
     network_rows: int  # rows through the network: particles x evaluations
     levels: FloatArray  # (K,) noise level that each particle started from
     shift_m: float  # m, mean over particles of the largest displacement by guidance
-    steered: bool  # the program shaped this chunk
-    share_steered: float  # of the ticks since the reset
+    steered: bool  # the program made a difference to this chunk: it bent a candidate or preferred one
+    share_steered: float  # of the ticks since the reset, holds included
     warm: bool  # some particle started from its last chunk
     jumped: int  # particles restarted because the observation contradicted their plan
     resamples: int  # times that the particles were redrawn

@@ -126,6 +126,10 @@ class CompiledGuidanceStage:
         """(K,) +inf: the format has no constraints."""
         return torch.full_like(rollout.gripper_width[:, 0], torch.inf)
 
+    def least_robustness(self, rollout: Rollout, scene: Scene) -> Tensor:
+        """(K,) +inf: the format has no conditions."""
+        return torch.full_like(rollout.gripper_width[:, 0], torch.inf)
+
     def safety_now(self, scene: Scene) -> float:
         """No constraints, so none is broken."""
         return math.inf
