@@ -37,11 +37,12 @@ SECOND_NS = 1_000_000_000
 def steered_run(weights: Path, ticks: int = 4, seed: int = 3) -> list[Said]:
     """Observations, journal and chunks of a pilot that follows an instruction in the example scene, in order."""
     steering = preset("ours").model_copy(update={"particles": 3})
+    policy = load_policy(weights)
     clock, said = TapedClock(MonotonicClock()), list[Said]()
     pilot = JournaledPilot(
-        Pilot(load_policy(weights), steering, seed, clock),
+        Pilot(policy, steering, seed, clock),
         clock,
-        origin_of(str(weights), "ours", steering, seed, threads=1),
+        origin_of(policy, str(weights), "ours", steering, seed, threads=1),
         lambda line: said.append((topics.STEERING_JOURNAL, String(data=line))),
     )
     scene = make_example_observation()

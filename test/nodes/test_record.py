@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
@@ -20,10 +19,12 @@ import rclpy
 from nodes.graph import Graph
 from std_msgs.msg import String
 
-from vls_steering.core.errors import ExitCode
+from vls_steering.core.errors import ConfigurationError, ExitCode
 from vls_steering.msg import VlmStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.mcap_log import Logged, read_log
+from vls_steering.nodes.record import RecordOptions
+from vls_steering.nodes.record import record as record_graph
 from vls_steering.nodes.replay import ReplayOptions, replay
 from vls_steering.nodes.supervisor import node_environment
 
@@ -149,18 +150,18 @@ def test_a_full_disk_ends_it_with_an_error(record: Record, speak: Callable[[floa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "problem"),
+    ("out", "namespace", "problem"),
     [
-        (["--out", "/proc/log.mcap"], "cannot write /proc/log.mcap"),
-        (["--out", "log.mcap", "--namespace", "no good"], "is no namespace"),
+        ("/proc/log.mcap", "", "cannot write /proc/log.mcap"),
+        ("old.mcap", "", "exists"),
+        ("log.mcap", "no good", "is no namespace"),
     ],
 )
-def test_what_cannot_be_recorded_is_said_at_once(tmp_path: Path, arguments: list[str], problem: str) -> None:
-    command = [sys.executable, "-m", "vls_steering.cli", "record", *arguments]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, env=os.environ, check=False)
-    assert run.returncode == ExitCode.BAD_ARGUMENTS
-    assert problem in run.stderr
-    assert list(tmp_path.iterdir()) == []
+def test_what_cannot_be_recorded_is_said_at_once(tmp_path: Path, out: str, namespace: str, problem: str) -> None:
+    (tmp_path / "old.mcap").write_bytes(b"precious")
+    with pytest.raises(ConfigurationError, match=problem):
+        record_graph(RecordOptions(tmp_path / out, namespace))
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"precious"]
 
 
 @pytest.mark.slow

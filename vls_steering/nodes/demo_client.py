@@ -22,10 +22,9 @@ from vls_steering.action import RunTask
 from vls_steering.msg import SafetyStatus, SteeringStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.bringup import State
-from vls_steering.nodes.demo_log import LOGGED
 from vls_steering.nodes.node_set import MANAGER
 from vls_steering.nodes.task_watch import TaskError
-from vls_steering.nodes.topic_log import TopicLog
+from vls_steering.nodes.topic_log import LOGGED, TopicLog
 
 CANCEL_WITHIN_S = 10.0  # wall time; the world may be slowed down
 AT_REST_RAD_S = 0.005

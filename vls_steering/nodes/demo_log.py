@@ -18,23 +18,6 @@ from vls_steering.nodes.picture_age import camera_to_set_point_ms
 from vls_steering.nodes.topic_log import Entry
 from vls_steering.safety.reasons import ReasonCode
 
-# Everything small.  Pictures stay out: they can be drawn again from sim/state.
-LOGGED = (
-    topics.SIM_LAYOUT,
-    topics.SIM_STATE,
-    topics.JOINT_STATES,
-    topics.GRIPPER_GRASPED,
-    topics.KEYPOINTS,
-    topics.INSTRUCTION,
-    topics.REWARD_PROGRAM,
-    topics.VLM_STATUS,
-    topics.ACTION_CHUNK,
-    topics.STEERING_STATUS,
-    topics.STEERING_JOURNAL,
-    topics.STEERING_MARKERS,
-    topics.SAFETY_STATUS,
-    topics.SET_POINT,
-)
 NUMBERS = (
     "progress", "strength", "shift_m", "best_score", "margin", "safety_m", "network_rows", "nfe", "share_steered",
     "finished", "warm", "jumped", "resamples", "ess", "cut_short",

@@ -12,6 +12,7 @@ from vls_steering import __version__
 from vls_steering.bench.machine import describe_machine
 from vls_steering.nodes import topics
 from vls_steering.nodes.base import RoomNode
+from vls_steering.policies.base import FrozenPolicy
 from vls_steering.policies.checkpoint import load_card
 from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.steering import Pilot, SteeringSettings
@@ -24,13 +25,14 @@ def journaled(node: RoomNode, pilot: Pilot, clock: TapedClock, origin: Origin) -
     return JournaledPilot(pilot, clock, origin, lambda line: publisher.publish(String(data=line)))
 
 
-def origin_of(weights: str, preset: str, steering: SteeringSettings, seed: int, threads: int) -> Origin:
-    """`weights` is a path; empty stands for the policy that comes along."""
+def origin_of(
+    policy: FrozenPolicy, weights: str, preset: str, steering: SteeringSettings, seed: int, threads: int
+) -> Origin:
+    """`weights` is where the policy came from; empty stands for the one that comes along."""
     path = Path(weights) if weights else SHIPPED_POLICY
-    card = load_card(path)
     return Origin(
-        policy=card.name,
-        policy_sha256=card.sha256,
+        policy=policy.name,
+        policy_sha256=policy.sha256,
         weights=weights and str(path.resolve()),
         preset=preset,
         steering=steering,
@@ -42,7 +44,7 @@ def origin_of(weights: str, preset: str, steering: SteeringSettings, seed: int, 
 
 def made_with(weights: Path) -> dict[str, str]:
     """What may round differently elsewhere, for the policy with these weights."""
-    graph = load_card(weights).graph_sha256
+    graph = load_card(weights).graph_sha256 if weights.suffix == SHIPPED_POLICY.suffix else ""
     return {
         **{name: str(value) for name, value in describe_machine().items()},
         "numpy": np.__version__,

@@ -93,7 +93,7 @@ class PolicyBody:
         pilot = Pilot(policy, steering, settings.seed, clock)
         self._from_noise_s = rehearse(pilot)  # the first pass through a network is the slowest: not in motion
         node.facts.update(policy=f"{policy.name} {policy.sha256[:12]}", preset=settings.preset)
-        origin = origin_of(settings.policy, settings.preset, steering, settings.seed, settings.threads)
+        origin = origin_of(policy, settings.policy, settings.preset, steering, settings.seed, settings.threads)
         self._pilot = journaled(node, pilot, clock, origin)
         self._joints = JointStateReader(node, ArmKinematics())
         self._lock = threading.Lock()

@@ -28,11 +28,10 @@ from rich.table import Table
 from vls_steering import __version__
 from vls_steering.core.errors import ConfigurationError, ExitCode
 from vls_steering.nodes import topics
-from vls_steering.nodes.demo_log import LOGGED
 from vls_steering.nodes.mcap_file import McapFile
 from vls_steering.nodes.scheduling import give_way
 from vls_steering.nodes.supervisor import node_environment
-from vls_steering.nodes.topic_log import Entry, listen
+from vls_steering.nodes.topic_log import LOGGED, Entry, listen
 from vls_steering.nodes.topics import Topic
 
 POLL_S = 0.1  # Ctrl-C is noticed within this time
@@ -101,24 +100,19 @@ def record(options: RecordOptions, echo: Callable[[str], None] = print) -> ExitC
     Raises ConfigurationError when the file cannot be made, VlsError when it takes no more.
     """
     namespace = _valid(options.namespace)
-    give_way(MODESTY)
-    with _interruptible() as interrupted, tempfile.TemporaryDirectory(prefix="vls_record_") as logs:
-        # Large messages need the nodes' transport settings; the log of this process is nobody's.
-        os.environ.update(node_environment(Path(logs)))
-        with McapFile(options.out, _facts(options)) as file:
-            heard = _listen(options, namespace, file, interrupted, echo)
-        size_mb = 1e-6 * file.size_bytes
+    with _interruptible() as interrupted, McapFile(options.out, _facts(options)) as file, _ros():
+        heard = _listen(options, namespace, file, interrupted, echo)
     if not heard:
         echo(f"nothing was heard; {options.out} is empty")
         return ExitCode.TASK_FAILED
-    Console().print(_table(heard, f"{options.out}, {size_mb:.1f} MB"))
+    Console().print(_table(heard, f"{options.out}, {1e-6 * file.size_bytes:.1f} MB"))
     return ExitCode.SUCCESS
 
 
 def _listen(
     options: RecordOptions, namespace: str, file: McapFile, interrupted: Callable[[], bool], echo: Callable[[str], None]
 ) -> dict[str, Tally]:
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    give_way(MODESTY)
     executor = SingleThreadedExecutor()
     node = rclpy.create_node(f"record_{os.getpid()}", namespace=namespace)
     recorder = Recorder(file, node.resolve_topic_name)
@@ -138,7 +132,6 @@ def _listen(
     finally:
         executor.shutdown()
         node.destroy_node()
-        rclpy.try_shutdown()
     return recorder.heard
 
 
@@ -187,6 +180,18 @@ def _table(heard: dict[str, Tally], title: str) -> Table:
         rate = f"{tally.rate_hz:.1f}" if tally.count > 1 else ""
         table.add_row(name, str(tally.count), rate, f"{1e-3 * tally.size_bytes:.0f}")
     return table
+
+
+@contextmanager
+def _ros() -> Iterator[None]:
+    """Large messages need the nodes' transport settings; what this process logs is of no use to anybody."""
+    with tempfile.TemporaryDirectory(prefix="vls_record_") as logs:
+        os.environ.update(node_environment(Path(logs)))
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            yield
+        finally:
+            rclpy.try_shutdown()
 
 
 @contextmanager

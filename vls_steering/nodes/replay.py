@@ -15,7 +15,7 @@ from vls_steering.nodes.log_timeline import timeline
 from vls_steering.nodes.mcap_log import read_log
 from vls_steering.nodes.replay_compare import CLOSE, Comparison, compare
 from vls_steering.nodes.replay_log import Witness, graph_log, witness
-from vls_steering.policies.checkpoint import load_card, load_policy
+from vls_steering.policies.formats import open_policy
 from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.steering import Pilot
 from vls_steering.steering.journal import Origin
@@ -83,7 +83,7 @@ def report(comparison: Comparison, seen: Witness) -> list[str]:
 def _pilot(origin: Origin, clock: Clock, weights: Path | None) -> Pilot:
     """Raises ConfigurationError when the policy is not to be found."""
     torch.set_num_threads(origin.threads)
-    return Pilot(load_policy(_weights(origin, weights)), origin.steering, origin.seed, clock)
+    return Pilot(open_policy(_weights(origin, weights)), origin.steering, origin.seed, clock)
 
 
 def _weights(origin: Origin, given: Path | None) -> Path:
@@ -91,7 +91,7 @@ def _weights(origin: Origin, given: Path | None) -> Path:
     places = [given] if given is not None else [SHIPPED_POLICY, *([Path(origin.weights)] if origin.weights else [])]
     for path in places:
         # Where nobody pointed at a file, it need not be there.
-        if (given is not None or path.is_file()) and load_card(path).sha256 == origin.policy_sha256:
+        if (given is not None or path.is_file()) and open_policy(path).sha256 == origin.policy_sha256:
             return path
     raise ConfigurationError(
         f"the log was made with the policy {origin.policy} {origin.policy_sha256[:12]}, which is not "

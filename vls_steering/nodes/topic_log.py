@@ -13,9 +13,27 @@ from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 
+from vls_steering.nodes import topics
 from vls_steering.nodes.mcap_file import McapFile
 from vls_steering.nodes.topics import Topic
 
+# Everything small.  Pictures stay out: they can be drawn again from sim/state.
+LOGGED = (
+    topics.SIM_LAYOUT,
+    topics.SIM_STATE,
+    topics.JOINT_STATES,
+    topics.GRIPPER_GRASPED,
+    topics.KEYPOINTS,
+    topics.INSTRUCTION,
+    topics.REWARD_PROGRAM,
+    topics.VLM_STATUS,
+    topics.ACTION_CHUNK,
+    topics.STEERING_STATUS,
+    topics.STEERING_JOURNAL,
+    topics.STEERING_MARKERS,
+    topics.SAFETY_STATUS,
+    topics.SET_POINT,
+)
 DEPTH = 200  # a scheduler's hiccup must not cost a set-point
 
 
@@ -31,9 +49,9 @@ class Entry:
         return deserialize_message(self.data, self.topic.type)
 
 
-def listen(node: Node, topics: Iterable[Topic[Any]], receive: Callable[[Entry], None]) -> None:
-    """Hand over every message of `topics` in raw form: it costs no more than its bytes while the robot moves."""
-    for topic in topics:
+def listen(node: Node, wanted: Iterable[Topic[Any]], receive: Callable[[Entry], None]) -> None:
+    """Hand over every message of `wanted` in raw form: it costs no more than its bytes while the robot moves."""
+    for topic in wanted:
         quality = QoSProfile(
             # A second of pictures is many megabytes already.
             depth=topic.quality.depth if topic.type is Image else DEPTH,
@@ -46,9 +64,9 @@ def listen(node: Node, topics: Iterable[Topic[Any]], receive: Callable[[Entry], 
 class TopicLog:
     """Keeps what `listen` hears."""
 
-    def __init__(self, node: Node, topics: Iterable[Topic[Any]]) -> None:
+    def __init__(self, node: Node, wanted: Iterable[Topic[Any]]) -> None:
         self._entries: list[Entry] = []
-        listen(node, topics, self._entries.append)
+        listen(node, wanted, self._entries.append)
 
     @property
     def entries(self) -> Sequence[Entry]:
