@@ -17,8 +17,13 @@ mpl.use("Agg")
 
 DOCS = Path(__file__).resolve().parent.parent
 CONTROL, FAULTS, HOSTILE = (DOCS / "results" / f"{name}.json" for name in ("control", "faults", "hostile"))
+REHEARSAL = DOCS / "results" / "demo_libfranka.json"
 PICTURE = DOCS / "images" / "control.png"
 COLOURS = {"alone": "#1f5fa8", "busy": "#d97706"}
+REHEARSAL_TEXT = """The whole graph, from cameras over perception, language and steering to the executor, with the
+protocol arm behind it. "Camera to set-point" is the age of the picture that a set-point acts on, from its stamp to that
+of the set-point. Below a pace of 1 it says how the parts work together, not what this computer manages in real time.
+"""
 TITLES = {
     "set_point_period": "Period of the set-points",
     "chunk_to_set_point_age": "Age of the chunk that a set-point follows",
@@ -58,6 +63,8 @@ def main() -> None:
         print(f"no {shown(CONTROL)}: `vls bench control --seconds 600 --out {shown(CONTROL)}`")
     if FAULTS.is_file():
         blocks += faults(json.loads(FAULTS.read_text(encoding="utf-8")))
+    if REHEARSAL.is_file():
+        blocks += rehearsal(json.loads(REHEARSAL.read_text(encoding="utf-8")))
     if HOSTILE.is_file():
         blocks += hostile(json.loads(HOSTILE.read_text(encoding="utf-8")))
     (DOCS / "control.md").write_text("\n".join(blocks), encoding="utf-8")
@@ -90,6 +97,27 @@ def faults(report: dict[str, Any]) -> list[str]:
     run = f"vls bench faults{' --quick' * report['config']['quick']} --out {shown(FAULTS)}"
     table = fault_table([FaultRow(**row) for row in report["rows"]])
     return [heading("vls bench faults", run, report), FAULTS_TEXT, table, ""]
+
+
+def rehearsal(report: dict[str, Any]) -> list[str]:
+    """One run of the demo on the protocol arm: what it is asked for, and how old its pictures were."""
+    age, factor = report["camera_to_set_point_ms"], report["real_time_factor"]
+    rows = [
+        ("the simulator sees", report["goal"] if report["success"] else "no success"),
+        ("s to it, of the arm's time", report["seconds_to_success"]),
+        ("pace of the arm's time", factor),
+        *((f"camera to set-point {q}, ms of the arm's time", value) for q, value in age.items()),
+        *((f"steered tick {q}, ms", value) for q, value in report["tick_ms"].items()),
+        *((f"chunks {kind}", report["governor"][kind]) for kind in ("passed", "scaled", "rejected")),
+    ]
+    return [
+        heading("make demo ROBOT=libfranka", f"tools/rehearsal.sh {report['asked_pace']:g}", report),
+        REHEARSAL_TEXT,
+        "| | |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in rows),
+        "",
+    ]
 
 
 def hostile(report: dict[str, Any]) -> list[str]:

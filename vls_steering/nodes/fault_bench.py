@@ -79,8 +79,9 @@ def _examine(rig: ArmRig, witness: ArmWitness, fault: Fault, console: Console) -
     stopped_s = stamp_seconds(status.header.stamp) - told_s
     seconds = time.monotonic() - began_s if fault.goes_on else max(stopped_s, 0.0)
     stays = not fault.goes_on or _goes_on(rig)
-    rests_rad_s = NOT_MEASURED if fault.goes_on else _speed_at_rest(rig, witness)
-    rests = fault.goes_on or fault.takes_the_world or witness.rests
+    looks = not (fault.goes_on or fault.takes_the_world)
+    rests_rad_s = _speed_at_rest(rig, witness) if looks else NOT_MEASURED
+    rests = witness.rests or not looks
     cured_s = time.monotonic()
     fault.cure(rig)
     recovered = _tracks_again(rig)

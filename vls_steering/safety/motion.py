@@ -152,8 +152,9 @@ class Motion:
 
     def stop_ahead(self, step_s: float) -> tuple[MotionState, ...]:
         """The state held here and the verified stop from it, `step_s` apart, to rest; one state when at rest."""
-        rests = self._stop is None or self._stop.over
-        return (self._state,) if rests else (self._state, *self._stop.ahead(step_s))
+        if self._stop is None or self._stop.over:
+            return (self._state,)
+        return (self._state, *self._stop.ahead(step_s))
 
     def _verified_stop(self, candidate: MotionState) -> _Stop | None:
         """A stop from `candidate` that no guard objects to: as hard as the joints can, else as the hand needs it."""
