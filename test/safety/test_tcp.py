@@ -68,7 +68,7 @@ def leaning_to(condition: float) -> FloatArray:
 
 
 def test_an_approach_to_a_singular_posture_is_slowed_down_and_then_refused() -> None:
-    roomy = ExecutorSettings(workspace_lower_m=(-2.0, -2.0, -2.0), workspace_upper_m=(2.0, 2.0, 2.0))
+    roomy = ExecutorSettings(workspace_lower_m=(-2.0, -2.0, -2.0), workspace_upper_m=(2.0, 2.0, 2.0), max_tilt_rad=1.6)
     check = tcp_path_check(ARM, FR3_LIMITS, roomy, 1.0)
     assert check(through(leaning_to(10.0), leaning_to(16.0))) is None
     slowed = check(through(leaning_to(10.0), leaning_to(20.0)))
