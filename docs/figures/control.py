@@ -120,15 +120,19 @@ def rehearsal(report: dict[str, Any]) -> list[str]:
     ]
 
 
+ARMS = {"linear": "linear in its joints", "fr3": "the FR3's own kinematics and volume"}
+
+
 def hostile(report: dict[str, Any]) -> list[str]:
-    """The sums of the nightly run, one row a period."""
+    """The sums of the nightly run, one row an arm and a period."""
     lines = [
         f"## Hostile streams\n\n    tools/nightly.sh\n\nCommit {report['commit']}.\n",
         HOSTILE_TEXT,
-        "| period of the set-points, s | streams | set-points | violations |",
-        "|---|---|---|---|",
+        "| arm | period of the set-points, s | streams | set-points | violations |",
+        "|---|---|---|---|---|",
     ]
     rows = [
+        f"| {ARMS[run.get('arm', 'linear')]} "
         f"| {run['period_s']} | {run['examples']:,} | {run['set_points']:,} | {run['violations']:,} |"
         for run in report["runs"]
     ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import VlsError
 from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, RobotState
-from vls_steering.safety import FR3_LIMITS, Executor, ExecutorSettings, Verdict
+from vls_steering.safety import FR3_LIMITS, Executor, ExecutorSettings, Kinematics, PathCheck, Verdict
 
 HOME_Q = np.array([0.0, -0.6, 0.0, -2.35, 0.0, 1.75, 0.785])
 HOME_TCP = np.array([0.40, 0.0, 0.30])
@@ -101,10 +101,13 @@ class Cell:
         start_s: float = 10.0,
         executor: Executor | None = None,
         arm: PerfectArm | CompliantArm | None = None,
+        kinematics: Kinematics | None = None,
+        checks: Sequence[PathCheck] = (),
         **settings: object,
     ) -> None:
         self.settings = ExecutorSettings(**settings)  # type: ignore[arg-type]
-        self.executor = executor or Executor(FR3_LIMITS, self.settings, LinearArm())
+        self.kinematics = kinematics or LinearArm()
+        self.executor = executor or Executor(FR3_LIMITS, self.settings, self.kinematics, extra_path_checks=checks)
         self.now_s = start_s
         self.body = arm or PerfectArm()
         self.q, self.velocity = HOME_Q, np.zeros(7)  # measured
@@ -136,4 +139,4 @@ class Cell:
     @property
     def tcp(self) -> FloatArray:
         """(N, 3) m, of everything sent."""
-        return np.array([LinearArm().tcp_pose(q)[0] for q in self.sent])
+        return np.array([self.kinematics.tcp_pose(q)[0] for q in self.sent])

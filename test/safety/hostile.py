@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import cache
 
 import numpy as np
 from safety.arms import HOME_Q, Cell, CompliantArm, LinearArm, PerfectArm
+from scipy.spatial.transform import Rotation
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.core.types import ActionChunk
+from vls_steering.core.types import DOWN_QUAT_XYZW, ActionChunk
+from vls_steering.robots.clearance import ArmClearance
+from vls_steering.robots.kinematics import ArmKinematics
 from vls_steering.safety import (
     FR3_LIMITS,
     Band,
@@ -22,41 +26,61 @@ from vls_steering.safety import (
     JointChunk,
     ReasonCode,
     Violation,
+    clearance_check,
     tcp_violations,
     violations,
 )
 from vls_steering.safety.chunks import Chunk
-from vls_steering.safety.tcp import WORKSPACE_SLACK_M
+from vls_steering.safety.tcp import TILT_SLACK_RAD, WORKSPACE_SLACK_M
 
 KINDS = (
     "good", "good", "good", "joints", "deltas", "stale", "future", "old", "jump", "far", "fast", "nan", "inf", "huge",
     "long", "dense", "sparse", "tilted", "wide", "twice", "single", "wobble", "reverse",
 )  # fmt: skip
+# Less of what is refused at once, more of what moves: where the limits of a real hand are met.
+REAL_KINDS = (
+    "good", "good", "good", "joints", "deltas", "wobble", "jump", "fast", "single", "tilted", "stale", "twice",
+)  # fmt: skip
+SHORT, LONG = 3, 12  # chunks of an example; of one on the real arm
 WAITS_S = (0.0, 0.01, 0.02, 0.05, 0.05)
-ARM = LinearArm()
+CLEARANCES_M = (0.01, 0.01)
 
 
 class Stream:
-    """One example from one integer: deterministic, and cheap enough for a million of them."""
+    """One example from one integer: deterministic, and cheap enough for a million of them.
 
-    def __init__(self, seed: int, period_s: float) -> None:
-        self.rng = np.random.default_rng(seed)
+    `real`: the FR3's own kinematics and volume instead of an arm that is linear in its joints and never turns its hand;
+    some hundred times slower.
+    """
+
+    def __init__(self, seed: int, period_s: float, real: bool = False) -> None:
+        self.real, self.rng = real, np.random.default_rng(seed)
+        self.arm, checks = (fr3(), (clearance_check(volume()),)) if real else (LinearArm(), ())
         # Every other arm lags behind and rests beside its set-points.
         error = np.random.default_rng([seed, 1]).uniform(-0.02, 0.02, 7)
-        arm = CompliantArm(standing_error=error) if seed % 2 else PerfectArm()
-        self.cell = Cell(arm=arm, control_period_s=period_s, chunk_timeout_s=0.1, policy_timeout_s=0.3)
+        self.cell = Cell(
+            arm=CompliantArm(standing_error=error) if seed % 2 else PerfectArm(),
+            kinematics=self.arm,
+            checks=checks,
+            control_period_s=period_s,
+            chunk_timeout_s=0.1,
+            policy_timeout_s=0.3,
+            # Half of the real arms may turn their hands far, where the Jacobian changes most.
+            max_tilt_rad=1.0 if real and seed % 4 > 1 else 0.35,
+        )
         self.kinds: list[str] = []
 
-    def run(self, chunks: int = 3) -> None:
+    def run(self, chunks: int = SHORT) -> None:
         cell, rng = self.cell, self.rng
-        cell.q = HOME_Q + rng.uniform(-0.2, 0.2, 7)
+        cell.q = self._start()
         cell.arm()
         for _ in range(chunks):
-            kind = KINDS[rng.integers(len(KINDS))]
+            kinds = REAL_KINDS if self.real else KINDS
+            kind = kinds[rng.integers(len(kinds))]
             self.kinds.append(kind)
             for _ in range(1 + (kind == "twice")):
                 self._submit(kind)
-            cell.run(WAITS_S[rng.integers(len(WAITS_S))])
+            cell.run((4 if self.real else 1) * WAITS_S[rng.integers(len(WAITS_S))])
             if cell.executor.status().state in (ExecutorState.HOLDING, ExecutorState.FAULT):
                 cell.arm()
         cell.executor.stop(ReasonCode.SHUTDOWN, cell.now_s)
@@ -64,6 +88,13 @@ class Stream:
             cell.run(cell.settings.control_period_s)
             if cell.executor.status().state is not ExecutorState.STOPPING:
                 break
+
+    def _start(self) -> FloatArray:
+        near_home = HOME_Q + self.rng.uniform(-0.2, 0.2, 7)
+        if not self.real:
+            return near_home
+        place = self.rng.uniform([0.35, -0.25, 0.12], [0.62, 0.25, 0.5])
+        return np.asarray(self.arm.solve(place, np.array(DOWN_QUAT_XYZW), near_home))
 
     def _submit(self, kind: str) -> None:
         cell = self.cell
@@ -85,15 +116,16 @@ class Stream:
         """Raises ShapeError for those kinds that are no chunk."""
         rng, now_s = self.rng, self.cell.now_s
         steps = {"single": 1, "long": 200}.get(kind, int(rng.integers(2, 17)))
-        step_s = {"dense": 1e-5, "sparse": 3.0, "fast": 0.02}.get(kind, 0.05)
+        step_s = {"dense": 1e-5, "sparse": 3.0, "fast": 0.02}.get(kind, 0.1 if self.real else 0.05)
         stamp_s = now_s + {"stale": -3.0, "old": -0.3, "future": 100.0}.get(kind, 0.0)
         times = stamp_s + step_s * np.arange(1, steps + 1)
         if kind == "reverse":
             times = times[::-1]
-        here, _ = ARM.tcp_pose(self.cell.q)
+        here, quat = self.arm.tcp_pose(self.cell.q)
         direction = rng.normal(size=3)
         start = here + {"jump": 0.09, "far": 0.5, "huge": 1e9}.get(kind, 0.0) * direction / np.linalg.norm(direction)
-        path = start + np.outer(times - now_s, rng.uniform(-0.8, 0.8, 3))
+        fastest = 0.5 if self.real else 0.8
+        path = start + np.outer(times - now_s, rng.uniform(-fastest, fastest, 3))
         path = path + {"wobble": 0.01}.get(kind, 0.0) * rng.normal(size=path.shape)
         widths = np.full(steps, 1e6 if kind == "wide" else 0.08)
         if kind in ("nan", "inf"):
@@ -102,6 +134,11 @@ class Stream:
             return JointChunk(stamp_s, times, self.cell.q + rng.normal(0, 0.02, (steps, 7)).cumsum(axis=0), widths)
         if kind == "deltas":
             return DeltaChunk(stamp_s, times, rng.normal(0, 0.01, (steps, 3)), rng.normal(0, 0.01, (steps, 3)), widths)
+        if self.real:
+            turns = Rotation.from_rotvec(np.outer(times - now_s, rng.uniform(-1.5, 1.5, 3)))
+            if kind == "tilted":
+                turns = turns * Rotation.from_rotvec([0.0, 1.0, 0.0])
+            return ActionChunk(stamp_s, times, path, (turns * Rotation.from_quat(quat)).as_quat(), widths)
         half = 0.5 if kind == "tilted" else 0.0
         quats = np.tile([np.cos(half), 0.0, np.sin(half), 0.0], (steps, 1))
         return ActionChunk(stamp_s, times, path, quats, widths)
@@ -113,7 +150,8 @@ class Stream:
         found = violations(cell.sent, period_s, FR3_LIMITS)
         if any(v.quantity == "finite" for v in found):
             return found
-        return (*found, *tcp_violations(cell.sent, period_s, FR3_LIMITS, ARM.tcp_pose), *self._outside(cell.tcp))
+        hand = tcp_violations(cell.sent, period_s, FR3_LIMITS, self.arm.tcp_pose)
+        return (*found, *hand, *self._outside(cell.tcp), *self._tilted(), *self._too_close())
 
     def _outside(self, tcp: FloatArray) -> list[Violation]:
         s = self.cell.settings
@@ -126,13 +164,46 @@ class Stream:
             for sample, axis in np.argwhere(beyond > 0)
         ]
 
+    def _tilted(self) -> list[Violation]:
+        quats = np.array([self.arm.tcp_pose(q)[1] for q in self.cell.sent])
+        if not len(quats):
+            return []
+        tilts = Rotation.from_quat(quats).apply([0.0, 0.0, 1.0])[:, 2]
+        tilts = np.arccos(np.clip(-tilts, -1.0, 1.0))
+        most = max(self.cell.settings.max_tilt_rad + TILT_SLACK_RAD, tilts[0]) + 1e-3
+        return [
+            Violation("tilt", int(sample), 0, float(tilts[sample]), most) for sample in np.flatnonzero(tilts > most)
+        ]
 
-def examine(first: int, count: int, period_s: float) -> tuple[int, list[tuple[int, Violation]]]:
+    def _too_close(self) -> list[Violation]:
+        """A millimetre for what lies between the samples that were looked at."""
+        if not self.real:
+            return []
+        found = [(sample, volume().closest(q)) for sample, q in enumerate(self.cell.sent)]
+        first = found[0][1].missing_m if found and found[0][1] is not None else 0.0
+        return [
+            Violation("clearance", sample, 0, closest.missing_m, first)
+            for sample, closest in found
+            if closest is not None and closest.missing_m > first + 1e-3
+        ]
+
+
+@cache
+def fr3() -> ArmKinematics:
+    return ArmKinematics()
+
+
+@cache
+def volume() -> ArmClearance:
+    return ArmClearance(*CLEARANCES_M)
+
+
+def examine(first: int, count: int, period_s: float, real: bool = False) -> tuple[int, list[tuple[int, Violation]]]:
     """Set-points looked at, and the first violation of each example that has one."""
     samples, found = 0, []
     for seed in range(first, first + count):
-        stream = Stream(seed, period_s)
-        stream.run()
+        stream = Stream(seed, period_s, real)
+        stream.run(LONG if real else SHORT)
         samples += len(stream.cell.sent)
         bad = stream.violations()
         if bad:
@@ -141,11 +212,11 @@ def examine(first: int, count: int, period_s: float) -> tuple[int, list[tuple[in
 
 
 def main() -> int:
-    """`python -m safety.hostile FIRST COUNT PERIOD_S`, from test/: the nightly run."""
-    first, count, period_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    """`python -m safety.hostile FIRST COUNT PERIOD_S linear|fr3`, from test/: the nightly run."""
+    first, count, period_s, arm = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
     began_s = time.monotonic()
-    samples, found = examine(first, count, period_s)
-    print(f'{{"examples": {count}, "first": {first}, "period_s": {period_s}, "set_points": {samples}, '
+    samples, found = examine(first, count, period_s, real=arm == "fr3")
+    print(f'{{"arm": "{arm}", "examples": {count}, "first": {first}, "period_s": {period_s}, "set_points": {samples}, '
           f'"violations": {len(found)}, "seconds": {time.monotonic() - began_s:.0f}}}')  # fmt: skip
     for seed, violation in found[:20]:
         print(f"seed {seed}: {violation}", file=sys.stderr)

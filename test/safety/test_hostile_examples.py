@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from safety.hostile import KINDS, Stream
+from safety.hostile import KINDS, Stream, examine
 
 from vls_steering.safety import FR3_LIMITS, violations
 
@@ -36,6 +36,15 @@ def test_nor_does_one_at_a_kilohertz(seed: int) -> None:
     stream = Stream(seed, period_s=0.001)
     stream.run(chunks=2)
     assert stream.violations() == (), stream.kinds
+
+
+@pytest.mark.parametrize(("first", "count", "period_s"), [(0, 25, 0.01), (0, 4, 0.001)])
+def test_nor_does_one_on_the_real_arm_with_its_turning_hand_and_its_own_volume(
+    first: int, count: int, period_s: float
+) -> None:
+    samples, found = examine(first, count, period_s, real=True)
+    assert found == []
+    assert samples > 40 * count
 
 
 def test_every_kind_is_met_and_the_streams_do_move_the_arm() -> None:

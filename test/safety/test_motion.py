@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ruckig import RuckigError
+from ruckig import InputParameter, Ruckig, RuckigError, Trajectory
 from safety.arms import HOME_Q, HOME_TCP, LinearArm
 
 from vls_steering.core.arrays import FloatArray
@@ -155,3 +155,22 @@ def test_a_dive_through_the_table_ends_above_it_only_with_the_guard(guarded: boo
     floor = chosen.workspace_lower_m[2] - WORKSPACE_SLACK_M
     assert (min(heights) >= floor - 1e-6) == guarded
     assert min(heights) < 0.03, "the guard does not keep the arm from working close to the table"
+
+
+def test_no_turn_of_a_joints_acceleration_lies_between_the_samples_of_a_stop() -> None:
+    """The stop of a slow arm is a short spike of acceleration, and the hand's own limit is met at its tip."""
+    rng = np.random.default_rng(0)
+    motion = Motion(FR3_LIMITS, ExecutorSettings(), ())
+    period = InputParameter(7)
+    period.current_position = period.target_position = list(HOME_Q)
+    period.max_velocity, period.max_acceleration, period.max_jerk = [1.0] * 7, [9.0] * 7, [1000.0] * 7
+    before = Trajectory(7)
+    Ruckig(7).calculate(period, before)
+    for _ in range(100):
+        start = MotionState(HOME_Q, rng.uniform(-0.08, 0.08, 7), rng.uniform(-2.0, 2.0, 7))
+        stop = motion._plan_stop(start)
+        assert stop is not None
+        looked_at = np.abs(stop.path_after(before, 0.001).accelerations).max(axis=0)
+        times = np.linspace(0.0, stop._trajectory.duration, 2000)
+        really = np.abs([stop._trajectory.at_time(t)[2] for t in times]).max(axis=0)
+        assert (looked_at > 0.94 * really).all()

@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from safety.arms import HOME_Q, Cell, chunk_along, state_at, still
+from scipy.spatial.transform import Rotation
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import DOWN_QUAT_XYZW
@@ -67,7 +68,7 @@ def leaning_to(condition: float) -> FloatArray:
 
 
 def test_an_approach_to_a_singular_posture_is_slowed_down_and_then_refused() -> None:
-    roomy = ExecutorSettings(workspace_lower_m=(-2.0, -2.0, -2.0), workspace_upper_m=(2.0, 2.0, 2.0))
+    roomy = ExecutorSettings(workspace_lower_m=(-2.0, -2.0, -2.0), workspace_upper_m=(2.0, 2.0, 2.0), max_tilt_rad=1.6)
     check = tcp_path_check(ARM, FR3_LIMITS, roomy, 1.0)
     assert check(through(leaning_to(10.0), leaning_to(16.0))) is None
     slowed = check(through(leaning_to(10.0), leaning_to(20.0)))
@@ -126,6 +127,16 @@ def test_there_is_no_recovery_under_a_pressed_stop_or_in_motion() -> None:
     cell.arm()
     cell.submit(chunk_along(still, cell.now_s))
     assert cell.executor.begin_recovery(state_at(cell.now_s), cell.now_s).reason is ReasonCode.NOT_AT_REST
+
+
+@pytest.mark.parametrize(
+    ("tilts", "objects"),
+    [((0.0, 0.3), False), ((0.0, 0.5), True), ((0.0, 0.5, 0.0), True), ((0.6, 0.3), False), ((0.6, 0.7), True)],
+)
+def test_no_join_and_no_stop_tilts_the_hand_further_than_a_chunk_may(tilts: tuple[float, ...], objects: bool) -> None:
+    hands = [(Rotation.from_euler("y", tilt) * Rotation.from_quat(DOWN)).as_quat() for tilt in tilts]
+    rows = [ARM.solve(np.array([0.45, 0.0, 0.4]), hand, HOME_Q) for hand in hands]
+    assert (found(through(*rows)) is ReasonCode.TILT) == objects
 
 
 LEANING = np.array([0.0, 0.9, 0.0, 2.1, 0.0, -0.3, 0.0])  # from home towards the stretched arm

@@ -38,6 +38,8 @@ _LONGEST_REACH_S = 0.5
 # Within a period of 10 ms the jerk in use can raise an acceleration by as much as the limit, and lower it again.
 _PERIOD_SAMPLES = np.array([0.0, 0.25, 0.5, 0.75])
 _STOP_SAMPLES = np.array([0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0])
+# Turns of the joints' accelerations closer together than this share of the time looked at are looked at once.
+_TURNS_APART = 0.02
 _STOP_ATTEMPTS = 3
 _GENTLER = 0.9  # than computed: the hardest sample may lie between those looked at
 # ruckig refuses a velocity limit of zero; the verified stop enforces the true bound.
@@ -78,10 +80,25 @@ class _Stop:
 
     def path_after(self, period: Trajectory, period_s: float) -> JointPath:
         """The period that leads here, then the whole manoeuvre, as a few samples each, both ends included."""
-        before = _PERIOD_SAMPLES * period_s
-        times = _STOP_SAMPLES * self._trajectory.duration
+        before = _moments(period, period_s, _PERIOD_SAMPLES)
+        times = _moments(self._trajectory, self._trajectory.duration, _STOP_SAMPLES)
         rows = np.array([*map(period.at_time, before), *map(self._trajectory.at_time, times)])
         return JointPath(np.concatenate([before - period_s, times]), rows[:, 0], rows[:, 1], rows[:, 2])
+
+
+def _moments(trajectory: Trajectory, duration_s: float, shares: FloatArray) -> FloatArray:
+    """Times to look at in the first `duration_s`: `shares` of it, and where a joint's acceleration turns.
+
+    Between two turns every joint's acceleration is linear in time, so that the hand's has no maximum of its own there.
+    """
+    lengths = np.array([[profile.brake.duration, *profile.t] for profile in trajectory.profiles[0]])
+    turns = np.sort(np.cumsum(lengths, axis=1).ravel())
+    times = shares * duration_s
+    turns = turns[(turns > 0) & (turns < duration_s)]
+    if len(turns):
+        apart = np.diff(turns, prepend=-np.inf) > _TURNS_APART * duration_s
+        times = np.sort(np.concatenate([times, turns[apart]]))
+    return np.asarray(times)
 
 
 class Motion:

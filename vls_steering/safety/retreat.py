@@ -65,6 +65,9 @@ class Retreat:
         if moves and now_s - self._rests_since_s < _SETTLED_WITHIN_S:
             return
         distance = float(np.abs(measured.joint_positions - commanded.positions).max())
+        if distance < _ARRIVED_RAD:
+            self.over = True
+            return
         duration_s = max(_SHORTEST_S, math.sqrt(_PEAK * distance / _ACCELERATION_RAD_S2))
         rest = replace(commanded, positions=measured.joint_positions)
         self._way = (Join.between(commanded, now_s, rest, duration_s), rest)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.safety.checks import Finding, JointPath, PathCheck
+from vls_steering.safety.checks import Finding, JointPath, PathCheck, hand_axis_z
 from vls_steering.safety.kinematics import Kinematics
 from vls_steering.safety.limits import ArmLimits
 from vls_steering.safety.reasons import ReasonCode
@@ -19,6 +19,7 @@ from vls_steering.safety.settings import ExecutorSettings
 
 # A smooth motion through steps on the edge of the workspace rounds its corners outside of it.
 WORKSPACE_SLACK_M = 0.005
+TILT_SLACK_RAD = 0.02
 ELBOW_JOINT = 2  # index of the third joint
 # A step along the joint velocity for the Jacobian's derivative; its error is of second order.
 _DERIVATIVE_STEP_S = 1e-4
@@ -33,6 +34,7 @@ class TcpPath:
     """The hand along N samples of a joint path, base frame; twists have their linear part first."""
 
     positions: FloatArray  # (N, 3) m
+    tilts: FloatArray  # (N,) rad, of the hand from straight down
     velocities: FloatArray  # (N, 6) m/s, rad/s
     accelerations: FloatArray  # (N, 6) m/s2, rad/s2
     conditions: FloatArray  # (N,) condition number of the Jacobian (metres and radians)
@@ -40,7 +42,9 @@ class TcpPath:
     @staticmethod
     def of(path: JointPath, kinematics: Kinematics) -> TcpPath:
         rows = list(zip(path.positions, path.velocities, strict=True))
-        positions = np.array([kinematics.tcp_pose(q)[0] for q, _ in rows])
+        poses = [kinematics.tcp_pose(q) for q, _ in rows]
+        positions = np.array([position for position, _ in poses])
+        tilts = np.arccos(np.clip(-hand_axis_z(np.array([quat for _, quat in poses])), -1.0, 1.0))
         jacobians = np.array([kinematics.jacobian(q) for q, _ in rows])
         ahead = np.array([kinematics.jacobian(q + _DERIVATIVE_STEP_S * dq) for q, dq in rows])
         change = (ahead - jacobians) / _DERIVATIVE_STEP_S
@@ -48,14 +52,14 @@ class TcpPath:
         accelerations = np.einsum("nij,nj->ni", jacobians, path.accelerations)
         accelerations += np.einsum("nij,nj->ni", change, path.velocities)
         singular = np.linalg.svd(jacobians, compute_uv=False)
-        return TcpPath(positions, velocities, accelerations, singular[:, 0] / np.maximum(singular[:, -1], 1e-9))
+        return TcpPath(positions, tilts, velocities, accelerations, singular[:, 0] / np.maximum(singular[:, -1], 1e-9))
 
 
 def tcp_path_check(kinematics: Kinematics, limits: ArmLimits, settings: ExecutorSettings, share: float) -> PathCheck:
-    """Workspace box, `share` of the Cartesian and elbow limits, distance from singular postures.
+    """Workspace box, tilt, `share` of the Cartesian and elbow limits, distance from singular postures.
 
-    Too fast is curable by stretching.  A path that starts outside of the box or beyond a singularity's bound, as after
-    arming there, may come back but not go further.
+    Too fast is curable by stretching.  A path that starts outside of the box, too tilted or beyond a singularity's
+    bound, as after arming there, may come back but not go further.
     """
     lower = np.array(settings.workspace_lower_m) - WORKSPACE_SLACK_M
     upper = np.array(settings.workspace_upper_m) + WORKSPACE_SLACK_M
@@ -63,7 +67,10 @@ def tcp_path_check(kinematics: Kinematics, limits: ArmLimits, settings: Executor
     def check(path: JointPath) -> Finding | None:
         tcp = TcpPath.of(path, kinematics)
         return (
-            _outside_workspace(tcp, lower, upper) or _too_singular(tcp, settings) or _too_fast(tcp, path, limits, share)
+            _outside_workspace(tcp, lower, upper)
+            or _tilted(tcp, settings.max_tilt_rad)
+            or _too_singular(tcp, settings)
+            or _too_fast(tcp, path, limits, share)
         )
 
     return check
@@ -76,6 +83,13 @@ def _outside_workspace(tcp: TcpPath, lower: FloatArray, upper: FloatArray) -> Fi
     if beyond[sample, axis] <= 0:
         return None
     return Finding(ReasonCode.WORKSPACE, f"the motion would pass {'xyz'[axis]} = {tcp.positions[sample, axis]:.3f} m")
+
+
+def _tilted(tcp: TcpPath, most_rad: float) -> Finding | None:
+    worst = float(tcp.tilts.max())
+    if worst <= max(most_rad + TILT_SLACK_RAD, float(tcp.tilts[0]) + _ROUNDING):
+        return None
+    return Finding(ReasonCode.TILT, f"the motion would tilt the hand by {worst:.2f} rad, at most {most_rad:g}")
 
 
 def _too_singular(tcp: TcpPath, settings: ExecutorSettings) -> Finding | None:
