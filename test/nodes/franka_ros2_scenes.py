@@ -389,6 +389,7 @@ def an_arm_whose_mode_is_not_known_is_not_engaged(s: Scene) -> None:
         s.robot.engage()
     s.arm.mode = IDLE
     s.until(lambda: s.robot._mode == IDLE, "the idle mode")
+    s.until(s.robot._stay.server_is_ready, "the controller")
     s.robot.engage()
 
 

@@ -69,7 +69,8 @@ class Stage:
         return future.result()
 
     def diagnose(self, line: str) -> DiagnosticStatus:
-        """The line as the node tells it now."""
+        """The line as the node tells it now, not as its timer told it a moment ago."""
+        self.spin(0.05)
         self.diagnostics.clear()
         self.node.publish_diagnostics()
         self.until(lambda: line in self.diagnostics, what=f"the line {line!r}")

@@ -587,28 +587,36 @@ def values(line: DiagnosticStatus) -> dict[str, str]:
     return {pair.key: pair.value for pair in line.values}
 
 
+def safety_line(one: Arm) -> DiagnosticStatus:
+    """The second of two: a busy machine may have missed a deadline before, and the first one says so."""
+    one.diagnose("safety")
+    return one.diagnose("safety")
+
+
 def test_its_line_in_the_diagnostics_is_an_error_while_a_person_has_to_act(arm: Callable[..., Arm]) -> None:
     one = arm()
     one.advance(2)
-    assert one.diagnose("safety").level == DiagnosticStatus.OK
+    assert safety_line(one).level == DiagnosticStatus.OK
     one.arm()
     one.move()
-    assert (one.diagnose("safety").level, one.diagnose("safety").message) == (DiagnosticStatus.OK, "TRACKING")
+    line = safety_line(one)
+    assert (line.level, line.message) == (DiagnosticStatus.OK, "TRACKING")
     one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.CHUNK_TIMEOUT)
-    assert one.diagnose("safety").level == DiagnosticStatus.WARN
+    assert safety_line(one).level == DiagnosticStatus.WARN
     one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.POLICY_SILENT)
-    line = one.diagnose("safety")
+    line = safety_line(one)
     assert line.level == DiagnosticStatus.ERROR
     assert "POLICY_SILENT" in line.message
     assert values(line)["latched"] == "true"
     assert float(values(line)["chunk_age_s"]) > 1.0
     assert one.arm().success
-    assert one.diagnose("safety").level == DiagnosticStatus.OK
+    assert safety_line(one).level == DiagnosticStatus.OK
 
 
 def test_deadlines_missed_since_the_last_report_are_a_warning(arm: Callable[..., Arm]) -> None:
     one = arm()
     one.arm()
+    one.advance(2)
     one.diagnose("safety")
     one.now_s += 2 * PERIOD_S
     one.advance()
