@@ -13,13 +13,12 @@ import threading
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from pydantic import Field, model_validator
 from std_msgs.msg import Bool
-from std_srvs.srv import SetBool
 
 from vls_steering.core.errors import ShapeError, VlsError
 from vls_steering.core.types import RobotState, SetPoint
@@ -36,14 +35,14 @@ from vls_steering.nodes.conversions import (
     set_point_message,
     stamp_seconds,
 )
+from vls_steering.nodes.emergency import PUBLISHERS_LOOKED_AT_S, EmergencyStop
 from vls_steering.nodes.loop import PacedLoop
 from vls_steering.nodes.node_set import SIMULATED_ROBOTS
-from vls_steering.nodes.publishers import EmergencyClaims, gid_text, why_unheard
 from vls_steering.nodes.recovery import RecoveryServer
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.safety_report import SafetyReporter
 from vls_steering.nodes.scheduling import Urgency, go_first
-from vls_steering.nodes.streams import Level, StreamReport
+from vls_steering.nodes.streams import StreamReport
 from vls_steering.robots.backend import RobotBackend
 from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
@@ -64,7 +63,6 @@ from vls_steering.safety import (
 
 REST_WITHIN_S = 2.0  # a stop within the limits takes less
 MISSED = 1.5  # a period this many times too long is a missed deadline
-PUBLISHERS_LOOKED_AT_S = 0.2
 KEPT_STOP = "latched stop"
 SILENT = (ExecutorState.UNARMED, ExecutorState.RECOVERING)
 
@@ -114,10 +112,10 @@ class ExecutorBody:
         self._chunk: Chunk | None = None
         self._flood = FloodGuard(limits.max_chunk_hz)
         # Neither an emergency stop nor what stopped the arm is forgotten with a body that failed.
-        self._emergencies: EmergencyClaims = node.kept.setdefault("emergency stop", EmergencyClaims())
+        self._emergency = EmergencyStop(node, self._switch_emergency)
         if KEPT_STOP in node.kept:
             self._executor.stop(*node.kept[KEPT_STOP])
-        if self._emergencies.engaged:
+        if self._emergency.engaged:
             self._executor.set_emergency_stop(True, node.now_s())
         self._set_points = node.publisher(topics.SET_POINT)
         self._statuses = node.publisher(topics.SAFETY_STATUS)
@@ -127,7 +125,6 @@ class ExecutorBody:
     def start(self) -> None:
         self._loop: PacedLoop | None = None
         self._recovery: RecoveryServer | None = None
-        self._unheard = ""
         self._sent: SetPoint | None = None
         self._follows = False  # whether the arm took the last set-point
         self._last_s = self._told_s = -math.inf
@@ -146,17 +143,14 @@ class ExecutorBody:
             node.subscribe(topics.KEYPOINTS, self._hear_keypoints, silence_s=self._settings.keypoints_timeout_s)
         if self._settings.camera_timeout_s > 0:
             node.subscribe(topics.CAMERA_HEALTH, self._hear_cameras, silence_s=self._settings.camera_timeout_s)
-        node.subscribe_from(topics.ESTOP, self._hear_emergency)
+        self._emergency.start()
         node.serve_trigger(topics.ARM_SERVICE, self._arm)
         node.serve_trigger(topics.HOLD_SERVICE, self._hold)
         node.serve_trigger(topics.END_TASK_SERVICE, self._end_task)
-        service = node.create_service(SetBool, topics.ESTOP_SERVICE, self._serve_emergency)
-        node.own(lambda: node.destroy_service(service))
         self._recovery = RecoveryServer(
             node, self._robot, self._begin_recovery, self._arm_recovered, self._fail_recovery
         )
         node.every_monotonic(PUBLISHERS_LOOKED_AT_S, self._look_for_others)
-        node.every_monotonic(PUBLISHERS_LOOKED_AT_S, self._look_for_the_unheard)
         node.report_by(self._report)
         self._loop = PacedLoop(node, self._period_s, self._step, self._stalled, self._settings.clock_patience_s)
 
@@ -388,51 +382,9 @@ class ExecutorBody:
             self._executor.stop(ReasonCode.STOP_REQUESTED, self._node.now_s())
         return "stopping; the next good chunk moves the arm again"
 
-    def _hear_emergency(self, message: Bool, publisher: str) -> None:
-        """Engaged by whom it was and however it came; released by the same publisher alone."""
-        if not publisher and not message.data and len(self._panels()) > 1:
-            text = (
-                f"a release on {topics.ESTOP.name} counts for nothing: several publish, and rclpy does not tell which"
-            )
-            self._node.get_logger().error(f"{text}; release by {topics.ESTOP_SERVICE}", throttle_duration_sec=5.0)
-            return
-        name = self._panels().get(publisher, EmergencyClaims.UNKNOWN)
-        self._switch_emergency(publisher or EmergencyClaims.UNKNOWN, bool(message.data), name)
-
-    def _switch_emergency(self, source: str, engaged: bool, name: str = "") -> None:
-        self._emergencies.tell(source, engaged, name)
+    def _switch_emergency(self, engaged: bool) -> None:
         with self._lock:
-            self._executor.set_emergency_stop(self._emergencies.engaged, self._node.now_s())
-
-    def _panels(self) -> dict[str, str]:
-        """The nodes that publish the emergency stop, by the number of their publisher."""
-        return {gid_text(info.endpoint_gid): info.node_name for info in self._estop_publishers()}
-
-    def _estop_publishers(self) -> list[Any]:
-        return list(self._node.get_publishers_info_by_topic(self._node.resolve_topic_name(topics.ESTOP.name)))
-
-    def _serve_emergency(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        if not request.data:
-            present = self._panels()
-            # Without numbers a message's publisher is there as long as anybody is.
-            self._emergencies.drop_departed({*present, *([EmergencyClaims.UNKNOWN] if present else [])})
-        self._switch_emergency(EmergencyClaims.SERVICE, bool(request.data))
-        engaged = self._emergencies.names
-        response.success, response.message = True, f"engaged by {engaged}" if engaged else "released; arm to go on"
-        return response
-
-    def _look_for_the_unheard(self) -> None:
-        """Whoever publishes an emergency stop that cannot be heard here must learn of it before it is needed."""
-        unheard = [told for info in self._estop_publishers() if (told := why_unheard(info, topics.ESTOP))]
-        text = "; ".join(unheard)
-        if text and text != self._unheard:
-            self._node.get_logger().error(f"not every emergency stop is heard: {text}")
-        self._unheard = text
-        level = Level.ERROR if text else Level.OK
-        values = {"engaged by": self._emergencies.names}
-        self._node.reports["emergency stop"] = StreamReport(
-            "emergency stop", level, text or "every publisher is heard", values
-        )
+            self._executor.set_emergency_stop(engaged, self._node.now_s())
 
 
 def _before_arming(status: SafetyStatus, now_s: float) -> SafetyStatus:

@@ -47,36 +47,3 @@ class Heard:
             return False
         self._recent.append(key)
         return True
-
-
-class EmergencyClaims:
-    """Who engages the emergency stop.  Each source releases what it engaged itself, and nobody else's.
-
-    A publisher that is gone cannot release any more, and the one that comes after it does not answer for it: that is
-    left to a person, who calls the service.
-    """
-
-    SERVICE = "service"
-    UNKNOWN = "topic"  # where the middleware does not tell publishers apart
-
-    def __init__(self) -> None:
-        self._names: dict[str, str] = {}  # by publisher, or SERVICE
-
-    @property
-    def engaged(self) -> bool:
-        return bool(self._names)
-
-    @property
-    def names(self) -> str:
-        return ", ".join(sorted(self._names.values()))
-
-    def tell(self, source: str, engaged: bool, name: str = "") -> None:
-        if engaged:
-            self._names[source] = name or source
-        else:
-            self._names.pop(source, None)
-
-    def drop_departed(self, present: Iterable[str]) -> None:
-        """Release what publishers engaged that are none of `present`."""
-        stay = {self.SERVICE, *present}
-        self._names = {source: name for source, name in self._names.items() if source in stay}
