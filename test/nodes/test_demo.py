@@ -218,7 +218,7 @@ def test_the_rehearsal_on_the_protocol_arm_ends_well_and_measures_the_age_of_its
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["success"] is True
     assert 0.0 < report["camera_to_set_point_ms"]["p95"] < 600.0
-    assert report["real_time_factor"] == pytest.approx(0.25, abs=0.05)
+    assert report["real_time_factor"] == pytest.approx(0.25, abs=0.1)
 
 
 class Running:
