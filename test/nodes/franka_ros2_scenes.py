@@ -6,6 +6,7 @@ scenes on the command line play those alone.
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import sys
@@ -458,6 +459,9 @@ def main() -> int:
         finally:
             stage.close()
             rclpy.shutdown()
+            # As the fixture `ros` does: what is collected during the next scene takes that one's services with it.
+            del stage
+            gc.collect()
     print(json.dumps(outcomes))
     return 0
 
