@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from rewards.table import keypoints
 from vlm.scripted import REQUEST
@@ -151,3 +153,19 @@ def test_a_place_that_is_taken_is_refused_with_who_is_there() -> None:
     crowded = keypoints("red cube", "blue cube", "green cylinder", green_cylinder=(0.50, 0.03, 0.025))
     assert "the green cylinder is there" in refusal("put the red cube right of the blue cube", crowded)
     assert names("push the blue cube 10 cm left, then put the red cube right of the blue cube", crowded)
+
+
+def test_fingers_do_not_press_on_what_a_raised_object_stands_on() -> None:
+    """They reach 8 mm below the fingertip point: on a block the hand must not go as low beside it as on the table."""
+    cube = next(point for point in TABLE.points if point.name == "red cube")
+    raised = replace(cube, position=cube.position + np.array([0.0, 0.0, 0.06]))
+    scene = replace(TABLE, points=(raised, *(point for point in TABLE.points if point is not cube)))
+    deepest_cm = 100 * 0.5 * float(cube.size[2]) - 0.8 - 0.3
+    term = f"always(height(ee) - height(kp('red cube')) >= -{deepest_cm:.1f} cm) * 2"
+
+    def grasping(scene: Keypoints) -> list[str]:
+        stages = document("pick up the red cube", scene)["stages"]
+        return next(stage["reward"] for stage in stages if stage["name"] == "grasp the red cube")  # type: ignore
+
+    assert term in grasping(scene)
+    assert set(grasping(scene)) - {term} == set(grasping(TABLE))

@@ -25,6 +25,7 @@ MAX_HEIGHT_M = 0.50
 MAX_MARGIN_M = 0.30
 PUSH_M = (0.02, 0.25)
 ABOVE_M = 0.10
+RAISED_M = 0.02  # an object whose lower end is higher stands on something
 # The hand stays this much below a ceiling at the height that a step needs.
 CEILING_ROOM_M = 0.02
 # What must not be lower than a height is lifted this much over it before it travels.
@@ -224,7 +225,11 @@ class _Composer:
         self.held, self.up_m = thing.name, float(thing.position[2])
         self.carried.add(thing.name)
         above_m = float(thing.position[2]) + 0.01 * stages.OPEN_ABOVE_CM
-        return [_Part(stage, height_m=above_m) for stage in stages.grasp(thing.name)]
+        opened, closed = stages.grasp(thing.name)
+        half_m = 0.5 * float(thing.size[2])
+        if thing.position[2] - half_m > RAISED_M:
+            closed = stages.above_support(closed, thing.name, 100 * half_m)
+        return [_Part(stage, height_m=above_m) for stage in (opened, closed)]
 
     def _off_the_floor(self, name: str) -> list[_Part]:
         """The held object is lifted over the height that it must not be below, before it goes anywhere."""

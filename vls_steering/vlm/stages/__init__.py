@@ -14,7 +14,7 @@ from vls_steering.vlm.stages.contact import (
     push_shut,
     unit,
 )
-from vls_steering.vlm.stages.grasping import LIFT_HEIGHT_CM, OPEN_ABOVE_CM, grasp, hold_above, lift
+from vls_steering.vlm.stages.grasping import LIFT_HEIGHT_CM, OPEN_ABOVE_CM, above_support, grasp, hold_above, lift
 from vls_steering.vlm.stages.limits import MAX_TILT_DEG, KeepOut, gated, shortened, slowed
 from vls_steering.vlm.stages.placing import (
     CARRY_HEIGHT_CM,
@@ -37,6 +37,7 @@ __all__ = [
     "PUSH_DISTANCE_M",
     "KeepOut",
     "Stage",
+    "above_support",
     "close_hand",
     "cm",
     "draw_up",

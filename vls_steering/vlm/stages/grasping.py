@@ -16,6 +16,11 @@ OPEN_CM = 6
 OPEN_ABOVE_CM = 8
 
 
+# The fingertips reach this far below the fingertip point, and are to stay this far above what the object stands on.
+FINGERS_BELOW_CM = 0.8
+ROOM_BELOW_CM = 0.3
+
+
 def grasp(name: str) -> list[Stage]:
     """Reach the object with an open hand, close there; fingers that close on nothing begin again from above."""
     reach = f"dist(ee, {kp(name)})"
@@ -38,6 +43,13 @@ def grasp(name: str) -> list[Stage]:
             "deadline": "15 s",
         },
     ]
+
+
+def above_support(stage: Stage, name: str, half_height_cm: float) -> Stage:
+    """The same for an object that stands on something higher than the table: the fingers are not to press on that."""
+    deepest = max(half_height_cm - FINGERS_BELOW_CM - ROOM_BELOW_CM, 0.0)
+    stays = f"always(height(ee) - height({kp(name)}) >= -{deepest:.1f} cm) * 2"
+    return {**stage, "reward": [*stage["reward"], stays]}
 
 
 def lift(name: str, height_cm: float = LIFT_HEIGHT_CM) -> Stage:
