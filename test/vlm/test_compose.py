@@ -165,7 +165,7 @@ def test_fingers_do_not_press_on_what_a_raised_object_stands_on() -> None:
 
     def grasping(scene: Keypoints) -> list[str]:
         stages = document("pick up the red cube", scene)["stages"]
-        return next(stage["reward"] for stage in stages if stage["name"] == "grasp the red cube")  # type: ignore
+        return next(stage["reward"] for stage in stages if stage["name"] == "grasp the red cube")  # type: ignore[attr-defined]
 
     assert term in grasping(scene)
     assert set(grasping(scene)) - {term} == set(grasping(TABLE))
