@@ -153,17 +153,23 @@ def _explanation(numbers: Mapping[str, Any]) -> str:
 
 
 def _facts(numbers: Mapping[str, Any]) -> str:
-    tick, governor = numbers["tick_ms"], numbers["governor"]
+    tick, governor, steering = numbers["tick_ms"], numbers["governor"], numbers["steering"]
     chunks = governor["passed"] + governor["scaled"] + governor["rejected"]
     cells = (
         (_number(numbers["seconds_to_success"], " s"), "to success, simulated time"),
         (f"{_number(tick['p50'])} / {_number(tick['p95'])} ms", "tick, p50 / p95"),
         (f"{100 * numbers['share_steered']:.0f} %", "of the ticks steered"),
+        (f"{_cm(steering['shift_m']['p50'])} / {_cm(steering['shift_m']['max'])} cm", "bent by guidance, p50 / max"),
+        (f"{steering['deadline_misses'] + steering['cut_short']} of {steering['ticks']}", "ticks late or cut short"),
         (f"{governor['passed']} of {chunks}", "chunks passed unchanged"),
         (numbers["written_by"] or "nobody", "wrote the program"),
         (f"{numbers['scene']}, seed {numbers['seed']}", f"clock {numbers['clock']}, {numbers['perception']}"),
     )
     return "".join(f'<div class="fact"><b>{escape(str(v))}</b><span>{escape(name)}</span></div>' for v, name in cells)
+
+
+def _cm(metres: float | None) -> str:
+    return "-" if metres is None else f"{100 * metres:.1f}"
 
 
 def _film(still: np.ndarray | None, video: str) -> str:

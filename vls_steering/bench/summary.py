@@ -11,6 +11,7 @@ import numpy as np
 
 from vls_steering.bench.recording import ExecutorTrace, Recording, TickTrace
 from vls_steering.bench.score import Measures
+from vls_steering.bench.steering_summary import steering_summary
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import ExitCode
 
@@ -66,6 +67,7 @@ def summary(run: DemoRun) -> dict[str, Any]:
         "collisions": verdict.collisions,
         "tick_ms": percentiles(section(run.recording, "tick")),
         "share_steered": _last(run.recording.ticks, "share_steered"),
+        "steering": steering_summary(run.recording.ticks),
         "governor": governor(run.recording.executor),
         "versions": dict(run.versions),
         **ending(run.exit_code, run.message),

@@ -20,7 +20,7 @@ from vls_steering.safety.reasons import ReasonCode
 
 NUMBERS = (
     "progress", "strength", "shift_m", "best_score", "margin", "safety_m", "network_rows", "nfe", "share_steered",
-    "finished", "warm", "jumped", "resamples", "ess", "cut_short",
+    "finished", "warm", "jumped", "resamples", "ess", "cut_short", "deadline_misses",
     "tick_ms", "encode_ms", "denoise_ms", "guide_ms", "resample_ms", "select_ms", "observation_age_ms",
 )  # fmt: skip
 
@@ -99,9 +99,15 @@ def _tick_trace(status: Any, markers: Any) -> TickTrace:
         stage=status.stage,
         stages=status.stages,
         stage_name=status.stage_name,
-        numbers={**{name: float(getattr(status, name)) for name in NUMBERS}, "frozen": float(status.frozen_steps)},
+        numbers={**{name: float(getattr(status, name)) for name in NUMBERS}, **_derived(status)},
         reason=status.reason,
     )
+
+
+def _derived(status: Any) -> dict[str, float]:
+    """Numbers under other names, or made of several; a tick without particles has no levels."""
+    levels = {"level_mean": float(np.mean(status.levels))} if len(status.levels) else {}
+    return {"frozen": float(status.frozen_steps), **levels}
 
 
 def _executor_trace(message: Any) -> ExecutorTrace:
