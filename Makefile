@@ -1,7 +1,7 @@
 # vls_steering: `make` shows what there is.  Nothing has to be installed by hand except Python, a C++ compiler and CMake.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench docs clean
+.PHONY: help setup demo test packages lint bench docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -32,8 +32,11 @@ $(STAMP): $(SOURCES)
 demo: setup ## one instruction in a scene outside training, on the simulated arm; leaves runs/<stamp>/
 	@$(BIN)/vls demo --headless --robot $(ROBOT) $(ARGS)
 
-test: setup ## every test, real ROS 2 nodes included
+test: setup ## the tests, real ROS 2 nodes included
 	@$(BIN)/python -m pytest $(ARGS)
+
+packages: setup ## sdist, wheel, installation and colcon build; CI runs this, too
+	@$(BIN)/python -m pytest -m packages $(ARGS)
 
 lint: setup ## ruff, mypy (strict in the pure rooms), and hadolint for the Dockerfile
 	@$(BIN)/ruff check .

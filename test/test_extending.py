@@ -102,7 +102,7 @@ def test_the_robot_is_a_back_end_that_goes_where_it_is_sent(tmp_path: Path) -> N
     wanted = {name for name in vars(RobotBackend) if not name.startswith("_")}
     assert wanted <= set(dir(robot))
     joints = np.full(7, 0.1)
-    assert robot.send(SetPoint(1.0, joints, np.zeros(7), 0.02))
+    assert robot.send(SetPoint(1.0, joints, np.zeros(7), 0.02), lambda step_s: ())
     assert robot.state().joint_positions == pytest.approx(joints)
     assert robot.state().stamp_s == 1.0
 

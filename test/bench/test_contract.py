@@ -99,7 +99,7 @@ def builders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Calla
         "verifier": lambda: one_program(monkeypatch),
         "latency": lambda: latency(tmp_path),
         "graph-latency": graph_latency,
-        "faults": lambda: [FaultRow("lost link", "FAULT", "ROBOT_FAULT", 0.1, 1.0, True, 0.5).as_dict()],
+        "faults": lambda: [FaultRow("cut", "FAULT", "ROBOT_FAULT", 0.1, 1.0, 0.25, 0.0, 9, 0, True, 0.5).as_dict()],
         "control": lambda: quantile_rows("set_point_period", "ms", "busy", [10.0, 11.0]),
         "tracking": tracking,
         "gate-fuzz": lambda: fuzz_rows(4, 0, drawn_keypoints(0), lambda task, ok: None),
