@@ -11,14 +11,11 @@ import importlib
 import importlib.util
 import inspect
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_args, get_origin
-from unittest.mock import patch
 
 from pydantic.fields import FieldInfo
 from rclpy.qos import QoSProfile
@@ -46,7 +43,8 @@ ABOUT: Mapping[str, str] = {
     "perception/markers": "keypoints for RViz, while somebody looks",
     "steering/markers": "every particle coloured by reward, the chosen one, keypoints, keep-outs, while somebody looks",
     "executor/arm": "arm the executor at a resting arm; refused with the reason",
-    "executor/hold": "come to rest; the next good chunk moves the arm again",
+    "executor/hold": "come to rest and hold, whatever comes, until somebody arms",
+    "executor/end_task": "come to rest; the next good chunk moves the arm again",
     "executor/estop": "engage (true) or release (false) the emergency stop; releasing does not arm",
     "sim/reset": "put everything on the simulated table back; time goes on",
     "perception/reset": "forget the scene",
@@ -335,34 +333,13 @@ def launch_rows() -> Iterator[list[str]]:
     for name, info in Deployment.model_fields.items():
         accepted = code(filter(None, choices(info)))
         yield [f"`{name}`", shown(info.default), accepted, info.description or ""]
-    for given in declared_by_the_launch_file():
-        if given["name"] not in Deployment.model_fields:
-            yield [f"`{given['name']}`", shown(given["default_value"]), "", given["description"]]
-
-
-class Recorded:
-    """Stands for every class of launch, which is not on the package index: it keeps what it was made with."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        self.arguments, self.named = arguments, named
-
-
-def declared_by_the_launch_file() -> list[dict[str, Any]]:
-    """Name and keywords of every argument that the launch file declares."""
-    names = ("launch", "launch.actions", "launch.conditions", "launch.substitutions")
-    names += ("launch_ros", "launch_ros.actions", "launch_ros.descriptions", "launch_ros.parameter_descriptions")
-    stubs = {name: ModuleType(name) for name in names}
-    for stub in stubs.values():
-        stub.__getattr__ = lambda _name: Recorded  # type: ignore[method-assign]
-    spec = importlib.util.spec_from_file_location("bringup", ROOT / "launch" / "bringup.launch.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with patch.dict(sys.modules, stubs):
-        spec.loader.exec_module(module)
-        (entities,) = module.generate_launch_description().arguments
-    declared = [entity for entity in entities if "default_value" in entity.named]
-    return [{"name": entity.arguments[0], **entity.named} for entity in declared]
+    # launch is not on the package index, so that the file is read instead of run.
+    launch = ast.parse((ROOT / "launch" / "bringup.launch.py").read_text(encoding="utf-8"))
+    (viewers,) = (
+        node.value for node in launch.body if isinstance(node, ast.Assign) and last_name(node.targets[0]) == "VIEWERS"
+    )
+    for name, (default, what) in ast.literal_eval(viewers).items():
+        yield [f"`{name}`", shown(default), "", what]
 
 
 # Parameters ----------------------------------------------------------------------------------------------------------
