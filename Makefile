@@ -1,7 +1,7 @@
 # vls_steering: `make` shows what there is.  Nothing has to be installed by hand except Python, a C++ compiler and CMake.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test packages lint bench docs clean
+.PHONY: help setup demo test long lint bench docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,8 +35,8 @@ demo: setup ## one instruction in a scene outside training, on the simulated arm
 test: setup ## the tests, real ROS 2 nodes included
 	@$(BIN)/python -m pytest $(ARGS)
 
-packages: setup ## sdist, wheel, installation and colcon build; CI runs this, too
-	@$(BIN)/python -m pytest -m packages $(ARGS)
+long: setup ## the tests of a minute and more: packages, colcon build, the demo on the protocol arm; CI runs these, too
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: setup ## ruff, mypy (strict in the pure rooms), and hadolint for the Dockerfile
 	@$(BIN)/ruff check .

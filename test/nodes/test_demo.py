@@ -206,6 +206,7 @@ def test_the_protocol_arm_keeps_the_pace_that_was_asked_for(options: DemoOptions
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_rehearsal_on_the_protocol_arm_ends_well_and_measures_the_age_of_its_pictures(tmp_path: Path) -> None:
     """As `make demo ROBOT=libfranka` does, with the shipped policy; slowed down, because a busy host stops no arm."""
     pytest.importorskip("franka_sim")
