@@ -35,7 +35,7 @@ demo: setup ## one instruction in a scene outside training, on the simulated arm
 test: setup ## the tests, real ROS 2 nodes included
 	@$(BIN)/python -m pytest $(ARGS)
 
-long: setup ## the tests of a minute and more: packages, colcon build, the demo on the protocol arm; CI runs these, too
+long: setup ## the tests of a minute and more: faults, protocol arm, packages, colcon build; CI runs these, too
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: setup ## ruff, mypy (strict in the pure rooms), and hadolint for the Dockerfile

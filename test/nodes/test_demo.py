@@ -297,6 +297,7 @@ def test_ctrl_c_leaves_the_arm_holding_and_no_process(running: Running) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_camera_that_freezes_stops_the_arm(running: Running) -> None:
     """The process lives, but sends nothing."""
     os.kill(running.children()["camera"], signal.SIGSTOP)

@@ -23,6 +23,7 @@ RESULT = Path(__file__).resolve().parents[2] / "docs" / "results" / "faults.json
 
 @pytest.mark.ros
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_faults_of_ci_end_as_stated(tmp_path: Path) -> None:
     out = tmp_path / "faults.json"
     command = [sys.executable, "-m", "vls_steering.cli", "bench", "faults", "--quick", "--out", str(out)]
