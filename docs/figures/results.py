@@ -11,13 +11,14 @@ from typing import Any
 from vls_steering.bench.provenance import of_commit
 from vls_steering.bench.show import by_group, fraction, title
 from vls_steering.bench.suites import SHIFTS
+from vls_steering.policies.shipped import SHIPPED_POLICY
 from vls_steering.sim.scenes import SCENES
 
 DOCS = Path(__file__).resolve().parent.parent
 # What belongs on this page; other benchmarks have pages of their own.
 HERE = ("play", "shift", "quick", "undirected", "grasp", "perception")
 # What two reports that differ in the clock alone have in common.
-SAME = ("seeds", "seed", "episodes", "perception", "plan_every_given_s")
+SAME = ("seeds", "seed", "episodes", "perception", "plan_every_given_s", "policy")
 INTRODUCTION = """# Results
 
 Made by `make docs` from the JSON files in `docs/results/`, each written by the command above its table. Failures,
@@ -115,6 +116,8 @@ def command(path: Path, report: Report) -> str:
         words.append(f"--plan-every {config['plan_every_given_s']:g}")
     if config.get("perception") == "privileged":
         words.append("--privileged")
+    if config.get("policy", SHIPPED_POLICY.name) != SHIPPED_POLICY.name:
+        words.append(f"--policy vls_steering/data/policies/{config['policy']}")
     return " ".join([*words, f"--out docs/results/{path.name}"])
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from vls_steering.policies.shipped import SHIPPED_POLICY
+
 Row = Mapping[str, Any]
 
 
@@ -27,6 +29,7 @@ def title(config: Row) -> str:
         f"{config['episodes']} {config['seeds']} seeds, clock {config['clock']}, "
         f"{'privileged keypoints' if config['perception'] == 'privileged' else 'perception by cameras'}"
         + (f", a plan every {every_s:g} s" if every_s is not None else "")
+        + (f", {config['policy']}" if config.get("policy", SHIPPED_POLICY.name) != SHIPPED_POLICY.name else "")
     )
 
 
