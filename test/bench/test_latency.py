@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from bench.tiny_policy import policy, weights
 from hypothesis import given
 from hypothesis import strategies as st
-from policies.untrained import TINY, untrained_policy
 
 from vls_steering.bench import latency
 from vls_steering.bench.latency import LatencyOptions, run_latency
@@ -39,23 +39,13 @@ from vls_steering.bench.latency_statistics import rotated, speedup, spread
 from vls_steering.bench.latency_trial import Entrant, Episode, LiveTrial, replay
 from vls_steering.core.errors import ConfigurationError
 from vls_steering.core.files import check_writable
-from vls_steering.policies import NetworkPolicy, load_policy, make_example_observation
+from vls_steering.policies import NetworkPolicy, make_example_observation
 from vls_steering.policies.unet import parameter_count
 from vls_steering.rewards import CompiledProgram
 from vls_steering.steering.presets import preset
 
+__all__ = ["policy", "weights"]  # fixtures
 NAMES = make_example_observation().keypoints.names
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny network that has learned nothing."""
-    return untrained_policy(tmp_path_factory.mktemp("policy") / "tiny.safetensors", TINY)
-
-
-@pytest.fixture
-def policy(weights: Path) -> NetworkPolicy:
-    return load_policy(weights)
 
 
 class StillWorld:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from policies.untrained import TINY, untrained_policy
+from bench.tiny_policy import policy, weights
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vls_steering.bench.latency_cases import (
@@ -18,7 +17,7 @@ from vls_steering.bench.latency_cases import (
 )
 from vls_steering.bench.latency_device import Eager, FixedTick, Tick, device_rows, make_fixed_tick
 from vls_steering.core.clocks import MonotonicClock
-from vls_steering.policies import NetworkPolicy, load_policy, make_example_observation
+from vls_steering.policies import NetworkPolicy, make_example_observation
 from vls_steering.steering.deadline import Deadline
 from vls_steering.steering.noise import TickNoise
 from vls_steering.steering.planner import Planner
@@ -26,18 +25,8 @@ from vls_steering.steering.presets import preset
 from vls_steering.steering.sampler import Query
 from vls_steering.steering.stopwatch import Stopwatch
 
+__all__ = ["policy", "weights"]  # fixtures
 NAMES = make_example_observation().keypoints.names
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny network that has learned nothing."""
-    return untrained_policy(tmp_path_factory.mktemp("policy") / "tiny.safetensors", TINY)
-
-
-@pytest.fixture
-def policy(weights: Path) -> NetworkPolicy:
-    return load_policy(weights)
 
 
 @pytest.fixture

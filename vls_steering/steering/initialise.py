@@ -46,10 +46,9 @@ class Plan:
 
     def miss_m(self, stamp_s: float, tcp: Tensor) -> float:
         """How far `tcp` (3,) m is from where the executed path has the arm at `stamp_s`."""
-        knots = torch.cat([self.anchor.to(self.tcp)[None], self.tcp[0]])
-        at = min(max((stamp_s - self.stamp_s) / self.step_s, 0.0), len(knots) - 1.0)
-        low = min(int(at), len(knots) - 2)
-        return float((torch.lerp(knots[low], knots[low + 1], at - low) - tcp.to(knots)).norm())
+        # The first step of a shifted plan is due one step after the instant that it is shifted to.
+        paths, _ = self.shifted(stamp_s - self.stamp_s - self.step_s)
+        return float((paths[0, 0] - tcp.to(paths)).norm())
 
 
 @dataclass(frozen=True)
