@@ -323,8 +323,10 @@ def test_the_demo_that_ships_ends_in_success(tmp_path: Path, ros_environment: di
     report = read_report(wanted)
     assert (report["success"], report["judged_by"], report["goal"]) == (True, "simulator", "lift red cube")
     assert (report["scene"], report["seed"], report["written_by"]) == ("play", 3, "offline grammar")
-    assert report["stages"]
-    assert all(stage["finished"] for stage in report["stages"])
+    # A grasp that slips is tried again: a stage may begin more than once, and counts as it went the last time.
+    last = {stage["index"]: stage["finished"] for stage in report["stages"]}
+    assert last == dict.fromkeys(range(len(last)), True), report["stages"]
+    assert last
     assert report["governor"]["passed"] + report["governor"]["scaled"] > 0
     assert report["tick_ms"]["p50"] > 0
     assert len(report["program_sha256"]) == 64
