@@ -9,7 +9,7 @@ import numpy as np
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import VlsError
 from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, RobotState
-from vls_steering.safety import FR3_LIMITS, Executor, ExecutorSettings, Kinematics, PathCheck, Verdict
+from vls_steering.safety import FR3_LIMITS, Executor, ExecutorSettings, Kinematics, PathCheck, TcpStates, Verdict
 
 HOME_Q = np.array([0.0, -0.6, 0.0, -2.35, 0.0, 1.75, 0.785])
 HOME_TCP = np.array([0.40, 0.0, 0.30])
@@ -23,6 +23,7 @@ _JACOBIAN = np.array(
 )
 _INVERSE = np.linalg.pinv(_JACOBIAN)
 # It does not turn its hand; three rows across the others' stand for the angular part where a condition is computed.
+_DOWN = np.diag([1.0, -1.0, -1.0])
 _TWIST = np.concatenate([_JACOBIAN, 0.3 * np.linalg.svd(_JACOBIAN)[2][3:6]])
 
 
@@ -32,13 +33,15 @@ class LinearArm:
     def tcp_pose(self, joint_positions: FloatArray, /) -> tuple[FloatArray, FloatArray]:
         return HOME_TCP + _JACOBIAN @ (joint_positions - HOME_Q), np.array(DOWN_QUAT_XYZW)
 
-    def jacobian(self, joint_positions: FloatArray, /) -> FloatArray:
-        return _TWIST
+    def tcp_states(self, joint_positions: FloatArray, /) -> TcpStates:
+        count = len(joint_positions)
+        positions = HOME_TCP + (joint_positions - HOME_Q) @ _JACOBIAN.T
+        return TcpStates(positions, np.tile(_DOWN, (count, 1, 1)), np.tile(_TWIST, (count, 1, 1)))
 
-    def solve(self, position: FloatArray, quat_xyzw: FloatArray, seed: FloatArray, /) -> FloatArray:
-        if np.linalg.norm(position) > 0.85:
+    def solve_path(self, positions: FloatArray, quats_xyzw: FloatArray, seeds: FloatArray, /) -> FloatArray:
+        if (np.linalg.norm(positions, axis=1) > 0.85).any():
             raise VlsError("out of reach")
-        return HOME_Q + _INVERSE @ (position - HOME_TCP)
+        return HOME_Q + (positions - HOME_TCP) @ _INVERSE.T
 
 
 def state_at(

@@ -94,7 +94,7 @@ class Stream:
         if not self.real:
             return near_home
         place = self.rng.uniform([0.35, -0.25, 0.12], [0.62, 0.25, 0.5])
-        return np.asarray(self.arm.solve(place, np.array(DOWN_QUAT_XYZW), near_home))
+        return np.asarray(self.arm.solve_path(place[None], np.array([DOWN_QUAT_XYZW]), near_home[None])[0])
 
     def _submit(self, kind: str) -> None:
         cell = self.cell

@@ -22,7 +22,8 @@ def armed() -> Cell:
 
 def joints_along(speed_m_s: float, axis: int = 1) -> np.ndarray:
     path = moving(speed_m_s, 10.0, axis)
-    return np.array([LinearArm().solve(path(t), np.zeros(4), HOME_Q) for t in TIMES])
+    places = np.array([path(t) for t in TIMES])
+    return LinearArm().solve_path(places, np.zeros((len(TIMES), 4)), np.zeros((len(TIMES), 7)))
 
 
 def test_a_joint_chunk_is_followed_as_its_poses_are() -> None:

@@ -101,8 +101,8 @@ def test_the_limits_hold_for_a_panda_too(stream: list[dict[str, object]]) -> Non
 
 
 class NanArm(LinearArm):
-    def solve(self, position: np.ndarray, quat_xyzw: np.ndarray, seed: np.ndarray, /) -> np.ndarray:
-        return np.full(7, np.nan)
+    def solve_path(self, positions: np.ndarray, quats_xyzw: np.ndarray, seeds: np.ndarray, /) -> np.ndarray:
+        return np.full(seeds.shape, np.nan)
 
 
 def test_a_joint_solution_that_is_not_a_number_is_rejected() -> None:

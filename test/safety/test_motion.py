@@ -126,7 +126,7 @@ def test_it_arrives_at_a_target_at_rest_without_overshoot(period_s: float) -> No
 def tcp_path(*heights_m: float) -> JointPath:
     """A path through points above one another."""
     arm = LinearArm()
-    rows = np.array([arm.solve(np.array([*HOME_TCP[:2], z]), np.zeros(4), HOME_Q) for z in heights_m])
+    rows = arm.solve_path(np.array([[*HOME_TCP[:2], z] for z in heights_m]), np.zeros((1, 4)), HOME_Q[None])
     return JointPath(np.arange(len(rows), dtype=float), rows, np.zeros_like(rows), np.zeros_like(rows))
 
 

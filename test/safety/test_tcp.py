@@ -62,7 +62,7 @@ def leaning_to(condition: float) -> FloatArray:
     """A posture on the way from home towards the stretched arm, where the Jacobian has this condition number."""
     for reach in np.linspace(0.0, 1.0, 2000):
         q = HOME_Q + reach * np.array([0.0, 0.9, 0.0, 2.1, 0.0, -0.3, 0.0])
-        if np.linalg.cond(ARM.jacobian(q)) >= condition:
+        if np.linalg.cond(ARM.tcp_states(q[None]).jacobians[0]) >= condition:
             return q
     raise AssertionError("no such posture")
 
@@ -157,7 +157,7 @@ def lean_on(start: float, speed: float, duration_s: float) -> tuple[list[float],
             now_s += 0.01
             q = executor.step(now_s).joint_positions
             executor.observe(state_at(now_s, q))
-        conditions.append(float(np.linalg.cond(ARM.jacobian(q))))
+        conditions.append(float(np.linalg.cond(ARM.tcp_states(q[None]).jacobians[0])))
     return conditions, verdicts
 
 
@@ -172,7 +172,7 @@ def test_no_stream_of_small_steps_creeps_past_the_condition_number_that_is_never
 
 def test_an_arm_that_stands_beyond_it_may_leave_but_not_go_further() -> None:
     conditions, verdicts = lean_on(35.0, 0.005, 2.0)
-    assert max(conditions) <= np.linalg.cond(ARM.jacobian(leaning_to(35.0))) * 1.001
+    assert max(conditions) <= np.linalg.cond(ARM.tcp_states(leaning_to(35.0)[None]).jacobians[0]) * 1.001
     assert {v.reason for v in verdicts} == {ReasonCode.SINGULARITY}
     conditions, verdicts = lean_on(35.0, -0.05, 3.0)
     assert conditions[-1] < 30.0
@@ -191,7 +191,7 @@ def test_with_the_largest_share_of_the_joints_jerk_the_hand_keeps_its_own(limits
     rng = np.random.default_rng(5)
     hand = limits.cartesian
     for q in rng.uniform(FR3_LIMITS.position_lower, FR3_LIMITS.position_upper, (1000, 7)):
-        jerks = senses @ (most * limits.jerk * ARM.jacobian(q)).T
+        jerks = senses @ (most * limits.jerk * ARM.tcp_states(q[None]).jacobians[0]).T
         turning = 3 * hand.rotation.velocity
         for part, kind in ((jerks[:, :3], hand.translation), (jerks[:, 3:], hand.rotation)):
             assert np.linalg.norm(part, axis=1).max() + turning * kind.acceleration < kind.jerk

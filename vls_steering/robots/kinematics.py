@@ -5,15 +5,19 @@ from __future__ import annotations
 from functools import cached_property
 
 import mink
-import mujoco
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import VlsError
 from vls_steering.robots.assets import FINGER_JOINT_NAMES, TCP_SITE, fr3_spec
+from vls_steering.robots.chain import PoseCosts, SerialChain
+from vls_steering.safety.kinematics import TcpStates
 
 # Elbow-neutral posture with the hand pointing down: the null-space target that keeps the elbow from drifting.
 NOMINAL_POSTURE = (0.0, -0.6, 0.0, -2.35, 0.0, 1.75, 0.785)
+_END_MARGIN_RAD = 0.02  # that solutions keep from the joints' ends
+_NEAR_RAD = 0.5  # a Newton step may not have taken another branch
 
 
 class UnreachablePose(VlsError):
@@ -32,12 +36,17 @@ class ArmKinematics:
             spec.joint(name).range = [0.0, 0.04]
         self._model = spec.compile()
         self._configuration = mink.Configuration(self._model)
-        self._limits = [mink.ConfigurationLimit(self._model, min_distance_from_limits=0.02)]
+        self._limits = [mink.ConfigurationLimit(self._model, min_distance_from_limits=_END_MARGIN_RAD)]
         self._max_iterations = max_iterations
         self._position_tolerance_m = position_tolerance_m
         self._angle_tolerance_rad = angle_tolerance_rad
-        self._pose_task = mink.FrameTask(TCP_SITE, "site", position_cost=1.0, orientation_cost=0.5, lm_damping=1e-6)
-        self._posture_task = mink.PostureTask(self._model, cost=5e-3)
+        self._within = position_tolerance_m, angle_tolerance_rad
+        self._chain = SerialChain.of(self._model, TCP_SITE)
+        self._costs = costs = PoseCosts(orientation=0.5, posture=5e-3, preferred=np.asarray(NOMINAL_POSTURE))
+        self._pose_task = mink.FrameTask(
+            TCP_SITE, "site", position_cost=1.0, orientation_cost=costs.orientation, lm_damping=1e-6
+        )
+        self._posture_task = mink.PostureTask(self._model, cost=costs.posture)
         self._posture_task.set_target(self._full(np.asarray(NOMINAL_POSTURE)))
 
     @cached_property
@@ -53,13 +62,33 @@ class ArmKinematics:
         w, x, y, z = pose.rotation().wxyz
         return pose.translation().copy(), np.array([x, y, z, w])
 
-    def jacobian(self, joint_positions: FloatArray) -> FloatArray:
-        """(6, 7) geometric Jacobian of the TCP, linear rows first, base-frame axes."""
-        self._configuration.update(self._full(joint_positions))
-        data = self._configuration.data
-        jacobian = np.zeros((6, self._model.nv))
-        mujoco.mj_jacSite(self._model, data, jacobian[:3], jacobian[3:], self._model.site(TCP_SITE).id)
-        return jacobian[:, :7]
+    def tcp_states(self, joint_positions: FloatArray) -> TcpStates:
+        """Of the postures (N, 7) rad, in one pass for all of them."""
+        return self._chain.states(joint_positions)
+
+    def solve_path(self, positions: FloatArray, quats_xyzw: FloatArray, seeds: FloatArray) -> FloatArray:
+        """Postures (N, 7) that reach the poses (N, 3) m, (N, 4), each near its seed (N, 7).
+
+        A path that a few Newton steps find at once, near the seeds and clear of the joints' ends, is theirs; any other
+        goes to `solve`, pose by pose, each from the one before.  Raises UnreachablePose with the step.
+        """
+        rotations = Rotation.from_quat(quats_xyzw).as_matrix()
+        quick = self._chain.solve(positions, rotations, seeds, self._costs, self._within)
+        lower, upper = self.joint_limits
+        if (
+            quick is not None
+            and np.abs(quick - seeds).max() < _NEAR_RAD
+            and ((quick > lower + _END_MARGIN_RAD) & (quick < upper - _END_MARGIN_RAD)).all()
+        ):
+            return quick
+        found, before = [], seeds[0]
+        for step, (position, quat) in enumerate(zip(positions, quats_xyzw, strict=True)):
+            try:
+                before = self.solve(position, quat, before)
+            except UnreachablePose as error:
+                raise UnreachablePose(f"step {step}: {error}") from error
+            found.append(before)
+        return np.array(found)
 
     def solve(self, position: FloatArray, quat_xyzw: FloatArray, seed: FloatArray) -> FloatArray:
         """Joint positions (7,) near `seed` whose TCP reaches the pose; raises UnreachablePose with the residual."""

@@ -8,7 +8,7 @@ from vls_steering.safety.checks import ChunkCheck, Finding, JointPath, PathCheck
 from vls_steering.safety.chunks import Chunk, DeltaChunk, JointChunk
 from vls_steering.safety.clearance import Clearance, clearance_check
 from vls_steering.safety.executor import Executor, NotArmed
-from vls_steering.safety.kinematics import Kinematics
+from vls_steering.safety.kinematics import Kinematics, TcpStates
 from vls_steering.safety.limits import FR3_LIMITS, PANDA_LIMITS, ArmLimits, CartesianLimits
 from vls_steering.safety.oracle import Violation, tcp_violations, violations
 from vls_steering.safety.reasons import REASONS, ReasonCode, Severity
@@ -41,6 +41,7 @@ __all__ = [
     "ReasonCode",
     "SafetyStatus",
     "Severity",
+    "TcpStates",
     "Verdict",
     "Violation",
     "Watchdog",

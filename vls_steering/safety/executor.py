@@ -279,7 +279,7 @@ class Executor:
         # The commanded state belongs to the last step, one period ago at most when the next step is still to come.
         since_s = max(self._now_s, now_s - self._settings.control_period_s)
         proposal = Proposal(plan.chunk, now_s, tcp, min(since_s, now_s), self._last_stamp_s, plan.joint_positions)
-        return self._governor.review(proposal, commanded)
+        return self._governor.review(proposal, commanded, self._reference)
 
     def _track(self, now_s: float) -> None:
         reference = self._reference

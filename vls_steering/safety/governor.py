@@ -63,20 +63,29 @@ class Governor:
         self._plan_checks = (planned_path_check(limits, settings), *plan_checks)
         self._join_checks = (joint_range_check(limits, settings.joint_margin_rad), *join_checks)
 
-    def review(self, proposal: Proposal, commanded: MotionState) -> tuple[Verdict, Reference | None]:
-        """The verdict on a chunk, and the motion to follow when it is accepted."""
+    def review(
+        self, proposal: Proposal, commanded: MotionState, followed: Reference | None = None
+    ) -> tuple[Verdict, Reference | None]:
+        """The verdict on a chunk, and the motion to follow when it is accepted.
+
+        `followed`: what the arm does until then, near which the inverse kinematics looks first.
+        """
         try:
-            return self._review(proposal, commanded)
+            return self._review(proposal, commanded, followed)
         except _Rejection as rejection:
             return Verdict(Band.REJECT, rejection.finding.reason, rejection.finding.text, 0.0), None
         except Exception as error:  # noqa: BLE001 - a check that breaks must stop the chunk, never the control loop
             return Verdict(Band.REJECT, ReasonCode.CHECK_FAILED, f"{type(error).__name__}: {error}", 0.0), None
 
-    def _review(self, proposal: Proposal, commanded: MotionState) -> tuple[Verdict, Reference]:
+    def _review(
+        self, proposal: Proposal, commanded: MotionState, followed: Reference | None
+    ) -> tuple[Verdict, Reference]:
         chunk, now_s = proposal.chunk, proposal.now_s
         findings = [self._judge(check(proposal)) for check in self._chunk_checks]
         first = max(int(np.searchsorted(chunk.times_s, now_s, side="right")) - 1, 0)
-        times, waypoints = self._waypoints(proposal, first, commanded.positions)
+        times = chunk.times_s[first:]
+        seeds = np.tile(commanded.positions, (len(times), 1)) if followed is None else followed.curve.positions(times)
+        times, waypoints = self._waypoints(proposal, first, seeds)
         natural = ChunkCurve(times, waypoints)
         findings += [self._judge(check(natural.path(now_s))) for check in self._plan_checks]
 
@@ -100,13 +109,13 @@ class Governor:
             raise _Rejection(finding)
         return finding
 
-    def _waypoints(self, proposal: Proposal, first: int, seed: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _waypoints(self, proposal: Proposal, first: int, seeds: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Times (N,) and joint positions (N, 7) of the steps from `first` on, at least two of them."""
         chunk = proposal.chunk
         if proposal.joint_positions is not None:
             solutions = proposal.joint_positions[first:]
         else:
-            solutions = self._solve(chunk, first, seed)
+            solutions = self._solve(chunk, first, seeds)
         times = chunk.times_s[first:]
         if len(solutions) > 1:
             return times, solutions
@@ -114,21 +123,21 @@ class Governor:
         due = max(float(times[0]), proposal.now_s + self._settings.join_min_s)
         return np.array([proposal.now_s, due]), np.array([solutions[0], solutions[0]])
 
-    def _solve(self, chunk: ActionChunk, first: int, seed: FloatArray) -> FloatArray:
-        """Inverse kinematics of the steps from `first` on, each from the one before."""
-        tolerance, solutions = self._settings.ik_tolerance_m, []
-        for step in range(first, chunk.horizon):
-            try:
-                seed = np.asarray(self._kinematics.solve(chunk.positions[step], chunk.quats_xyzw[step], seed))
-            except VlsError as error:
-                raise _Rejection(Finding(ReasonCode.UNREACHABLE, f"step {step}: {error}")) from error
-            if not np.isfinite(seed).all():
-                raise _Rejection(Finding(ReasonCode.NOT_FINITE, f"step {step}: the joint solution is not finite"))
-            miss = float(np.linalg.norm(self._kinematics.tcp_pose(seed)[0] - chunk.positions[step]))
-            if not miss <= tolerance:
-                raise _Rejection(Finding(ReasonCode.UNREACHABLE, f"step {step}: {miss * 1e3:.1f} mm off its pose"))
-            solutions.append(seed)
-        return np.array(solutions)
+    def _solve(self, chunk: ActionChunk, first: int, seeds: FloatArray) -> FloatArray:
+        """Inverse kinematics of the steps from `first` on."""
+        wanted = chunk.positions[first:]
+        try:
+            solutions = np.asarray(self._kinematics.solve_path(wanted, chunk.quats_xyzw[first:], seeds))
+        except VlsError as error:
+            raise _Rejection(Finding(ReasonCode.UNREACHABLE, f"from step {first} on, {error}")) from error
+        if not np.isfinite(solutions).all():
+            raise _Rejection(Finding(ReasonCode.NOT_FINITE, "the joint solution is not finite"))
+        misses = np.linalg.norm(self._kinematics.tcp_states(solutions).positions - wanted, axis=1)
+        worst = int(misses.argmax())
+        if not misses[worst] <= self._settings.ik_tolerance_m:
+            text = f"step {first + worst}: {misses[worst] * 1e3:.1f} mm off its pose"
+            raise _Rejection(Finding(ReasonCode.UNREACHABLE, text))
+        return solutions
 
     def _join(self, commanded: MotionState, start_s: float, curve: ChunkCurve) -> Join:
         """The shortest comfortable join onto the curve; the gentlest admissible one when none is comfortable."""

@@ -40,6 +40,10 @@ class ChunkCurve:
             return MotionState(self._last, np.zeros(7), np.zeros(7))
         return MotionState(self._spline(time_s), self._velocity(time_s), self._acceleration(time_s))
 
+    def positions(self, times_s: FloatArray) -> FloatArray:
+        """(N, 7) rad at (N,) s: the first step's before it, the last one's after it."""
+        return np.asarray(self._spline(np.clip(times_s, self._knots_s[0], self.end_s)))
+
     def path(self, from_s: float) -> JointPath:
         """Knots and midpoints from `from_s` on, where a cubic spline has its extremes or close to them."""
         times = np.sort(np.concatenate([self._knots_s, 0.5 * (self._knots_s[1:] + self._knots_s[:-1])]))

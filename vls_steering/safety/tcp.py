@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vls_steering.core.arrays import FloatArray
-from vls_steering.safety.checks import Finding, JointPath, PathCheck, hand_axis_z
+from vls_steering.safety.checks import Finding, JointPath, PathCheck
 from vls_steering.safety.kinematics import Kinematics
 from vls_steering.safety.limits import ArmLimits
 from vls_steering.safety.reasons import ReasonCode
@@ -41,18 +41,21 @@ class TcpPath:
 
     @staticmethod
     def of(path: JointPath, kinematics: Kinematics) -> TcpPath:
-        rows = list(zip(path.positions, path.velocities, strict=True))
-        poses = [kinematics.tcp_pose(q) for q, _ in rows]
-        positions = np.array([position for position, _ in poses])
-        tilts = np.arccos(np.clip(-hand_axis_z(np.array([quat for _, quat in poses])), -1.0, 1.0))
-        jacobians = np.array([kinematics.jacobian(q) for q, _ in rows])
-        ahead = np.array([kinematics.jacobian(q + _DERIVATIVE_STEP_S * dq) for q, dq in rows])
-        change = (ahead - jacobians) / _DERIVATIVE_STEP_S
+        count = len(path.positions)
+        ahead = path.positions + _DERIVATIVE_STEP_S * path.velocities
+        states = kinematics.tcp_states(np.concatenate([path.positions, ahead]))
+        jacobians, change = states.jacobians[:count], np.diff(states.jacobians.reshape(2, count, 6, -1), axis=0)[0]
         velocities = np.einsum("nij,nj->ni", jacobians, path.velocities)
         accelerations = np.einsum("nij,nj->ni", jacobians, path.accelerations)
-        accelerations += np.einsum("nij,nj->ni", change, path.velocities)
-        singular = np.linalg.svd(jacobians, compute_uv=False)
-        return TcpPath(positions, tilts, velocities, accelerations, singular[:, 0] / np.maximum(singular[:, -1], 1e-9))
+        accelerations += np.einsum("nij,nj->ni", change / _DERIVATIVE_STEP_S, path.velocities)
+        tilts = np.arccos(np.clip(-states.rotations[:count, 2, 2], -1.0, 1.0))
+        return TcpPath(states.positions[:count], tilts, velocities, accelerations, _conditions(jacobians))
+
+
+def _conditions(jacobians: FloatArray) -> FloatArray:
+    """Condition numbers (N,), from the squares of the singular values: half the time of the values themselves."""
+    squares = np.linalg.eigvalsh(jacobians @ jacobians.transpose(0, 2, 1))
+    return np.asarray(np.sqrt(squares[:, -1] / np.maximum(squares[:, 0], 1e-12)))
 
 
 def tcp_path_check(kinematics: Kinematics, limits: ArmLimits, settings: ExecutorSettings, share: float) -> PathCheck:
