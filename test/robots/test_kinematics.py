@@ -10,9 +10,8 @@ from scipy.spatial.transform import Rotation
 
 from vls_steering.core.frames import angle_between
 from vls_steering.core.types import DOWN_QUAT_XYZW
-from vls_steering.robots.assets import TCP_SITE, fr3_spec
-from vls_steering.robots.chain import PoseCosts, SerialChain
 from vls_steering.robots.kinematics import NOMINAL_POSTURE, ArmKinematics, UnreachablePose
+from vls_steering.robots.newton import PoseCosts, PoseTolerance, newton_path
 
 DOWN, NOMINAL = np.array(DOWN_QUAT_XYZW), np.array(NOMINAL_POSTURE)
 KINEMATICS = ArmKinematics()
@@ -38,7 +37,7 @@ def test_a_pose_out_of_reach_says_by_how_much() -> None:
 
 @given(st.integers(0, 2**32 - 1))
 @settings(max_examples=40, deadline=None)
-def test_what_is_computed_for_many_postures_at_once_is_what_mujoco_says_of_each(seed: int) -> None:
+def test_what_is_computed_for_many_postures_at_once_is_what_is_computed_for_each(seed: int) -> None:
     lower, upper = KINEMATICS.joint_limits
     postures = np.random.default_rng(seed).uniform(lower, upper, (5, 7))
     states = KINEMATICS.tcp_states(postures)
@@ -95,9 +94,8 @@ def test_a_path_keeps_clear_of_the_joints_ends_where_newtons_method_does_not() -
     quat = Rotation.from_matrix(wanted.rotations).as_quat()
     seed = np.array([[-2.085, -1.396, -0.731, -2.408, -2.731, 1.132, 2.996]])
     costs = PoseCosts(orientation=0.5, posture=5e-3, preferred=NOMINAL)
-    free = SerialChain.of(fr3_spec().compile(), TCP_SITE).solve(
-        wanted.positions, wanted.rotations, seed, costs, within=(5e-4, 5e-3)
-    )
+    within = PoseTolerance(5e-4, 5e-3)
+    free = newton_path(KINEMATICS.tcp_states, wanted.positions, wanted.rotations, seed, costs, within)
     assert free is not None
     assert not ((free > lower) & (free < upper)).all(), "this pose tells nothing any more"
     found = KINEMATICS.solve_path(wanted.positions, quat, seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +11,7 @@ from safety.arms import HOME_Q, HOME_TCP, Cell, chunk_along, state_at
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.types import DOWN_QUAT_XYZW, ActionChunk
 from vls_steering.robots.kinematics import ArmKinematics
-from vls_steering.safety import FR3_LIMITS, Executor, ExecutorSettings, Kinematics, violations
+from vls_steering.safety import FR3_LIMITS, Executor, ExecutorSettings, violations
 
 LATENCY_S = 0.05
 
@@ -75,22 +74,18 @@ def test_a_sudden_end_is_reached_without_overshoot() -> None:
     assert cell.tcp[:, 1].max() - goal[1] < 0.004
 
 
-def test_a_step_costs_less_than_half_a_millisecond() -> None:
-    cell = Cell()
-    cell.arm()
-    replan(cell, 0.2)
-    durations = []
-    for _ in range(100):
-        cell.now_s += 0.01
-        before = time.process_time()
-        cell.executor.step(cell.now_s)
-        durations.append(time.process_time() - before)
-        cell.executor.observe(state_at(cell.now_s, cell.executor.step(cell.now_s).joint_positions))
-    assert np.median(durations) < 0.5e-3
+class CountingArm(ArmKinematics):
+    """Counts what the slow solver is asked."""
+
+    solved = 0
+
+    def solve(self, position: FloatArray, quat_xyzw: FloatArray, seed: FloatArray) -> FloatArray:
+        self.solved += 1
+        return super().solve(position, quat_xyzw, seed)
 
 
 def test_the_real_arm_follows_in_its_own_kinematics() -> None:
-    kinematics: Kinematics = ArmKinematics()
+    kinematics = CountingArm()
     start_q = kinematics.solve(np.array([0.45, 0.0, 0.3]), np.array(DOWN_QUAT_XYZW), HOME_Q)
     home, _ = kinematics.tcp_pose(start_q)
     executor = Executor(FR3_LIMITS, ExecutorSettings(), kinematics)
@@ -105,7 +100,9 @@ def test_the_real_arm_follows_in_its_own_kinematics() -> None:
         times = now_s + 0.1 * np.arange(1, 17)
         positions = np.array([circle(t) for t in times])
         chunk = ActionChunk(now_s, times, positions, np.tile(DOWN_QUAT_XYZW, (16, 1)), np.full(16, 0.08))
+        asked = kinematics.solved
         assert executor.submit(chunk, now_s).accepted
+        assert kinematics.solved == asked, "pose by pose, a review would take the loop more than its period"
         for _ in range(10):
             now_s += 0.01
             q = executor.step(now_s).joint_positions
