@@ -23,6 +23,7 @@ from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.conversions import time_message
 from vls_steering.nodes.frames import ArmFrames
 from vls_steering.nodes.run import run_node
+from vls_steering.nodes.scheduling import Urgency, go_first
 from vls_steering.nodes.sim_layout import SceneSettings, layout_text
 from vls_steering.sim.protocol_arm import PERIOD_S, ROBOT_PORT, ProtocolArm
 from vls_steering.sim.world import World
@@ -107,6 +108,7 @@ NODE = NodeDefinition("protocol_arm", ProtocolArmSettings, ProtocolArmBody)
 
 
 def main() -> int:
+    go_first(Urgency.IS_THE_ARM)
     return run_node(NODE)
 
 

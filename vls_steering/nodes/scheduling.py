@@ -24,6 +24,7 @@ class Urgency(IntEnum):
 
     PLANS = 1  # a chunk that is late is a chunk older by a period
     CONTROLS = 2  # a set-point that is late stops the arm
+    IS_THE_ARM = 3  # a physical one has a processor of its own, which no load of this host can take from it
 
 
 def go_first(urgency: Urgency) -> None:

@@ -23,6 +23,7 @@ from vls_steering.msg import ActionChunk as ActionChunkMessage
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
 from vls_steering.nodes.conversions import chunk_message, robot_state_of
+from vls_steering.nodes.scheduling import Urgency, go_first
 from vls_steering.nodes.topics import LATCHED, Topic
 from vls_steering.robots.kinematics import ArmKinematics
 
@@ -180,6 +181,7 @@ MISDEEDS: Mapping[str, Callable[[ActionChunkMessage, ActionChunkMessage | None],
 
 
 def main() -> int:
+    go_first(Urgency.PLANS)  # as the policy node does
     rclpy.init(args=sys.argv)
     StandInPolicy(seed=int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 0).spin()
     return 0
