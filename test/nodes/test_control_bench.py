@@ -51,6 +51,11 @@ def test_a_set_point_is_as_old_as_the_chunk_that_was_there_when_it_was_sent() ->
     np.testing.assert_allclose(trace.chunk_ages_ms, [40.0, 50.0, 15.0])
 
 
+def test_an_age_is_not_told_from_a_status_that_was_missed() -> None:
+    trace = heard(status(1.00, 0.030), status(1.01, 0.040), status(2.00, 0.005), status(2.01, 0.015))
+    np.testing.assert_allclose(trace.chunk_ages_ms, [40.0, 15.0])
+
+
 def test_stops_are_told_with_their_reason_and_counted_once() -> None:
     fault = {"state": FAULT, "reason_code": int(ReasonCode.ROBOT_FAULT), "reason": VIOLATION}
     stopped = values(heard(status(1.0), status(1.01, **fault), status(1.02, **fault)))

@@ -40,6 +40,7 @@ TRACKS_WITHIN_S = 30.0
 LONGEST_ALONE_S = 60.0  # the tail that a long run is for comes from the load
 LAG_SPAN_S = 30.0
 PERIOD_BIN_MS, AGE_BIN_MS = 0.25, 1.0
+SAME_PERIOD_MS = 1.0
 PERIOD, AGE = "set_point_period", "chunk_to_set_point_age"
 
 
@@ -138,7 +139,7 @@ class Listener:
         tracked = last is None or last.state == TRACKING
         if message.state == TRACKING:
             trace.periods_ms.append(message.period_ms)
-            if last is not None and tracked:
+            if last is not None and tracked and _follows(last, message):
                 trace.chunk_ages_ms.append(_chunk_age_ms(last, message))
         elif tracked:
             trace.stops.append((ReasonCode(message.reason_code), message.reason))
@@ -157,6 +158,12 @@ def _listen(rig: ArmRig, seconds: float) -> Trace:
     for subscription in subscriptions:
         rig.node.destroy_subscription(subscription)
     return listener.trace
+
+
+def _follows(before: SafetyStatus, now: SafetyStatus) -> bool:
+    """Whether no status between the two was missed, with whatever chunk came meanwhile."""
+    apart_ms = 1e3 * (stamp_seconds(now.header.stamp) - stamp_seconds(before.header.stamp))
+    return bool(apart_ms < now.period_ms + SAME_PERIOD_MS)
 
 
 def _chunk_age_ms(before: SafetyStatus, now: SafetyStatus) -> float:
