@@ -59,6 +59,9 @@ class ProtocolArmBody:
 
     def start(self) -> None:
         self._steps, self._newest = 0, None
+        if not self._simulates_time:
+            # Where all run in its time it must not get ahead of them; where time is the wall's, it must keep up.
+            go_first(Urgency.IS_THE_ARM)
         self._every = round(1 / (self._settings.state_hz * PERIOD_S))
         pace = self._settings.real_time_factor
         self._arm = ProtocolArm(self._layout, port=ROBOT_PORT, watch=self._watch, failed=self._node.fail, pace=pace)
@@ -108,7 +111,6 @@ NODE = NodeDefinition("protocol_arm", ProtocolArmSettings, ProtocolArmBody)
 
 
 def main() -> int:
-    go_first(Urgency.IS_THE_ARM)
     return run_node(NODE)
 
 
