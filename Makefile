@@ -13,6 +13,8 @@ ROBOT ?= sim
 ARGS ?=
 BENCH ?= quick
 OUT ?= runs/bench-$(BENCH).json
+# pytest's exit code where ARGS leaves nothing to run in one of the two halves.
+NO_TESTS := 5
 
 # What the environment is made from: when one of these changes, the next `make` brings the environment up to date.
 # The Python modules are not among them, because they are used where they are.
@@ -32,8 +34,9 @@ $(STAMP): $(SOURCES)
 demo: setup ## one instruction in a scene outside training, on the simulated arm; leaves runs/<stamp>/
 	@$(BIN)/vls demo --headless --robot $(ROBOT) $(ARGS)
 
-test: setup ## the tests, real ROS 2 nodes included
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## the tests: first, on all cores, those that mind no company; then real ROS 2 nodes, one test at a time
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m "not (ros or alone or long)" $(ARGS) || [ $$? -eq $(NO_TESTS) ]
+	@$(BIN)/python -m pytest -m "(ros or alone) and not long" $(ARGS) || [ $$? -eq $(NO_TESTS) ]
 
 long: setup ## the tests of a minute and more: faults, protocol arm, packages, colcon build; CI runs these, too
 	@$(BIN)/python -m pytest -m long $(ARGS)

@@ -16,6 +16,8 @@ pytest.importorskip("rclpy")
 
 from vls_steering.nodes.supervisor import ProcessSpec, Supervisor
 
+pytestmark = pytest.mark.alone
+
 CHILD = """
 import os, signal, sys, time
 name, journal = sys.argv[1:3]

@@ -26,6 +26,8 @@ from vls_steering.robots.libfranka import LibfrankaRobot
 from vls_steering.sim.protocol_arm import ProtocolArm
 from vls_steering.sim.scenes import draw_layout
 
+pytestmark = pytest.mark.alone
+
 HOST = "127.0.0.1"
 
 

@@ -21,6 +21,8 @@ from vls_steering.safety import FR3_LIMITS, ExecutorSettings, ReasonCode
 from vls_steering.sim.protocol_arm import ProtocolArm
 from vls_steering.sim.scenes import draw_layout
 
+pytestmark = pytest.mark.alone
+
 PATIENCE_S = 20.0
 VELOCITY_FRACTION = ExecutorSettings().velocity_fraction
 
