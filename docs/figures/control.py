@@ -37,7 +37,10 @@ of hardware.
 CONTROL_TEXT = """Random valid chunks at 20 Hz from a process of their own, nothing beside them (`alone`) and then a
 process that never rests on every core (`busy`). Periods are the executor's own measure. The chunk's age counts from the
 observation that it was planned from to the set-point that follows it. The lag is the delay that explains best how the
-arm follows. An abort is a stop by the arm itself.
+arm follows. An abort is a stop by the arm itself. Executor and chunks have real-time priority over the load, as the
+nodes of a robot have where the host grants it, and so has the simulated arm, because a physical one has a computer of
+its own. (The one age near a second is the bench's own: it missed statuses, and the chunks between them. Since then it
+leaves such pairs out.)
 """
 FAULTS_TEXT = """Each fault is brought about while the arm moves. It must end in the stated state with the true reason
 within its bound, and the arm must track again after the cure. "s" and "bound" are of the arm's time; "pace" says how
