@@ -18,10 +18,13 @@ from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from vls_steering.core.errors import VlsError
+from vls_steering.core.types import Keypoint, Keypoints
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
+from vls_steering.nodes.conversions import keypoints_message
 from vls_steering.nodes.executor import ExecutorNodeSettings
 from vls_steering.robots.backend import Objection
+from vls_steering.robots.clearance import ArmClearance
 from vls_steering.safety import REASONS, ReasonCode
 
 pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros")]
@@ -85,6 +88,43 @@ def test_silent_keypoints_stop_a_moving_arm(arm: Callable[..., Arm]) -> None:
     one.send_chunk()
     one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.STREAM_SILENT)
     assert "keypoints" in one.status.reason
+
+
+def show(one: Arm, name: str, place_m: list[float]) -> None:
+    """What perception would tell of a box of 10 cm."""
+    box = Keypoint(name, np.array(place_m), np.full(3, 0.1))
+    one.publish(topics.KEYPOINTS, keypoints_message(Keypoints(one.now_s, (box,))))
+    one.advance(2)
+
+
+def test_an_object_that_was_never_seen_cannot_be_kept_clear_of(arm: Callable[..., Arm]) -> None:
+    one = arm(keypoints_timeout_s=60.0, keep_out_objects=["purple box"])
+    one.arm()
+    one.send_chunk()
+    one.until(lambda: one.advance() or one.status.chunks_rejected > 0)
+    assert one.status.last_reason_code == ReasonCode.KEEP_OUT
+    assert "not seen yet" in one.status.last_reason
+    show(one, "purple box", [0.4, 0.5, 0.1])
+    one.move()
+
+
+@pytest.mark.parametrize("in_the_way", [True, False])
+def test_an_object_that_is_put_in_the_way_stops_the_arm_in_front_of_it(
+    arm: Callable[..., Arm], in_the_way: bool
+) -> None:
+    """While the arm follows a chunk that was good when it came."""
+    one = arm(keypoints_timeout_s=60.0, keep_out_objects=["purple box"])
+    one.arm()
+    aside_m, ahead_m = [0.4, 0.6, 0.1], (one.tcp + [0.16, 0.0, 0.0]).tolist()
+    show(one, "purple box", aside_m)
+    one.send_chunk(forward_m=0.3)
+    one.until(lambda: one.advance() or one.speed > 0.1, what="motion")
+    show(one, "purple box", ahead_m if in_the_way else aside_m)
+    one.advance(100)
+    assert one.speed == 0.0
+    box = ArmClearance(0.01, 0.0, (), ("purple box",))
+    box.place("purple box", np.array(ahead_m), np.full(3, 0.1))
+    assert (box.closest(one.joints) is None) == in_the_way, "without the box the arm goes where it would have been"
 
 
 @pytest.mark.parametrize("robot", ["libfranka", "ros2_control"])

@@ -54,6 +54,28 @@ def test_a_keep_out_box_is_kept_out_of_by_its_clearance() -> None:
     assert "keep-out box 0" in inside.pair
 
 
+def test_an_object_is_kept_out_of_where_it_was_placed_last() -> None:
+    arm, (place, _) = ArmClearance(0.01, 0.01, (), ("purple box",)), ARM.tcp_pose(NOMINAL)
+    side = np.full(3, 0.1)
+    assert arm.closest(NOMINAL) is None, "before it is seen it is nowhere"
+    arm.place("purple box", place, side)
+    found = arm.closest(NOMINAL)
+    assert found is not None
+    assert (found.reason, found.pair) == (ReasonCode.KEEP_OUT, "purple box and hand")
+    arm.place("purple box", place + [0.0, 0.3, 0.0], side)
+    assert arm.closest(NOMINAL) is None
+    arm.place("purple box", place + [0.0, 0.3, 0.0], np.array([0.1, 0.5, 0.1]))
+    assert arm.closest(NOMINAL) is not None, "it is as large as it was seen last"
+
+
+def test_the_forearm_keeps_clear_of_an_object_too() -> None:
+    arm = ArmClearance(0.01, 0.01, (), ("lamp",))
+    arm.place("lamp", np.array([0.15, 0.0, 0.66]), np.full(3, 0.05))
+    found = arm.closest(NOMINAL)
+    assert found is not None
+    assert found.pair == "lamp and fr3_link5"
+
+
 def test_a_path_may_come_free_but_not_get_closer() -> None:
     check = clearance_check(FREE)
     assert check(path(NOMINAL, FOLDED)) is not None

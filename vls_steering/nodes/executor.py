@@ -31,11 +31,13 @@ from vls_steering.nodes.camera_health import cameras_heard
 from vls_steering.nodes.conversions import (
     chunk_of,
     joint_state_message,
+    keypoints_of,
     safety_status_message,
     set_point_message,
     stamp_seconds,
 )
 from vls_steering.nodes.emergency import PUBLISHERS_LOOKED_AT_S, EmergencyStop
+from vls_steering.nodes.keep_out_objects import KeepOutObjects
 from vls_steering.nodes.loop import PacedLoop
 from vls_steering.nodes.node_set import SIMULATED_ROBOTS
 from vls_steering.nodes.recovery import RecoveryServer
@@ -82,7 +84,18 @@ class ExecutorNodeSettings(BackEndSettings):
     camera_timeout_s: float = Field(
         0.2, ge=0.0, le=60.0, description="oldest usable picture of any camera while the arm moves; 0 = not watched"
     )
+    keep_out_objects: tuple[str, ...] = Field(
+        (), description="objects, by perception's names, that no part of the arm may come close to, wherever they are"
+    )
     limits: ExecutorSettings = ExecutorSettings()
+
+    @model_validator(mode="after")
+    def _somebody_looks(self) -> ExecutorNodeSettings:
+        if self.keep_out_objects and self.keypoints_timeout_s == 0:
+            raise ValueError("keep_out_objects need keypoints that are watched: keypoints_timeout_s > 0")
+        if len(set(self.keep_out_objects)) != len(self.keep_out_objects):
+            raise ValueError("keep_out_objects names an object twice")
+        return self
 
     @model_validator(mode="after")
     def _a_person_arms(self) -> ExecutorNodeSettings:
@@ -104,8 +117,12 @@ class ExecutorBody:
         watched = {**limits.stream_timeouts_s, **{name: patience for name, patience in eyes.items() if patience > 0}}
         limits = limits.model_copy(update={"stream_timeouts_s": watched})
         self._period_s = limits.control_period_s
-        clearance = ArmClearance(limits.self_clearance_m, limits.keep_out_clearance_m, limits.keep_out_boxes_m)
-        self._executor = Executor(FR3_LIMITS, limits, ArmKinematics(), extra_path_checks=(clearance_check(clearance),))
+        names = settings.keep_out_objects
+        clearance = ArmClearance(limits.self_clearance_m, limits.keep_out_clearance_m, limits.keep_out_boxes_m, names)
+        self._objects = KeepOutObjects(names, clearance)
+        self._executor = Executor(
+            FR3_LIMITS, limits, ArmKinematics(), (self._objects.check,), (clearance_check(clearance),)
+        )
         back_end = BACK_ENDS[settings.robot]
         self._robot: RobotBackend = back_end.make(node, settings, limits.velocity_fraction)
         self._lock = threading.Lock()
@@ -318,8 +335,11 @@ class ExecutorBody:
 
     def _hear_keypoints(self, message: Keypoints) -> None:
         """Their stamp is that of the pictures: a camera that stands still is as silent as one that is gone."""
+        seen = keypoints_of(message) if self._settings.keep_out_objects else None
         with self._lock:
             self._executor.beat(topics.KEYPOINTS.name, min(stamp_seconds(message.header.stamp), self._node.now_s()))
+            if seen is not None:
+                self._objects.hear(seen)
 
     def _hear_cameras(self, message: DiagnosticArray) -> None:
         """As long as something is wrong with a camera its last good picture only gets older."""

@@ -28,16 +28,27 @@ ABOVE_TABLE = (*LINKS[2:], HAND_BODY)
 MOVING = (*LINKS[1:], *HAND)
 TABLE = "table"
 OPEN_FINGER_M = 0.04
+_NOWHERE_M = (0.0, 0.0, -10.0)  # out of every reach
+_LEAST_SIZE_M = 1e-3
 
 
 class ArmClearance:
     """`safety.Clearance` of the FR3 with its hand open.  Not thread-safe: each executor owns one."""
 
-    def __init__(self, self_clearance_m: float, keep_out_clearance_m: float, boxes_m: tuple[float, ...] = ()) -> None:
-        """`boxes_m` holds six numbers a box: lower corner, upper corner, base frame."""
+    def __init__(
+        self,
+        self_clearance_m: float,
+        keep_out_clearance_m: float,
+        boxes_m: tuple[float, ...] = (),
+        objects: tuple[str, ...] = (),
+    ) -> None:
+        """`boxes_m` holds six numbers a box: lower corner, upper corner, base frame.
+
+        `objects` are boxes that are nowhere until `place` says where.
+        """
         spec = fr3_spec()
         solids = _name_solids(spec)
-        boxes = _add_surroundings(spec, boxes_m)
+        boxes = [*_add_surroundings(spec, boxes_m), *_add_objects(spec, objects)]
         pairs = [(LINKS[i], LINKS[j]) for i, j in combinations(range(len(LINKS)), 2) if j - i >= LEAST_SEPARATION]
         pairs += product(HAND, WATCHED_BY_HAND)
         for first, second in pairs:
@@ -48,9 +59,20 @@ class ArmClearance:
             _watch(spec, solids[part], boxes, keep_out_clearance_m)
         self._model = spec.compile()
         self._data = mujoco.MjData(self._model)
+        self._is_arm = (self._model.body_rootid > 0) & (self._model.body_mocapid < 0)
         self._addresses = np.array([self._model.joint(name).qposadr[0] for name in ARM_JOINT_NAMES])
         for name in FINGER_JOINT_NAMES:
             self._data.qpos[self._model.joint(name).qposadr[0]] = OPEN_FINGER_M
+
+    def place(self, name: str, centre_m: FloatArray, size_m: FloatArray) -> None:
+        """The box around the object `name`: centre (3,) m and extents (3,) m along the base frame's axes."""
+        model, body = self._model, self._model.body(name)
+        self._data.mocap_pos[body.mocapid[0]] = centre_m
+        geom, half = int(body.geomadr[0]), np.maximum(size_m, _LEAST_SIZE_M) / 2
+        model.geom_size[geom] = half
+        # What MuJoCo sorts out pairs by before it looks closely.
+        model.geom_rbound[geom] = np.linalg.norm(half)
+        model.geom_aabb[geom] = np.r_[0.0, 0.0, 0.0, half]
 
     def closest(self, joint_positions: FloatArray, /) -> Closest | None:
         data = self._data
@@ -63,8 +85,8 @@ class ArmClearance:
         missing = contacts.includemargin[: data.ncon] - contacts.dist[: data.ncon]
         worst = int(missing.argmax())
         first, second = (self._name(geom) for geom in contacts.geom[worst])
-        outside = any(self._model.geom_bodyid[geom] == 0 for geom in contacts.geom[worst])
-        reason = ReasonCode.KEEP_OUT if outside else ReasonCode.SELF_COLLISION
+        itself = all(self._is_arm[self._model.geom_bodyid[geom]] for geom in contacts.geom[worst])
+        reason = ReasonCode.SELF_COLLISION if itself else ReasonCode.KEEP_OUT
         return Closest(float(missing[worst]), f"{first} and {second}", reason)
 
     def _name(self, geom: int) -> str:
@@ -94,6 +116,14 @@ def _add_surroundings(spec: mujoco.MjSpec, boxes_m: tuple[float, ...]) -> list[s
         centre, half = corners.mean(axis=0), np.diff(corners, axis=0)[0] / 2
         spec.worldbody.add_geom(name=names[-1], type=mujoco.mjtGeom.mjGEOM_BOX, pos=centre, size=half, **inert)
     return names
+
+
+def _add_objects(spec: mujoco.MjSpec, names: tuple[str, ...]) -> list[str]:
+    for name in names:
+        body = spec.worldbody.add_body(name=name, pos=_NOWHERE_M, mocap=True)
+        size = np.full(3, _LEAST_SIZE_M / 2)
+        body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_BOX, size=size, contype=0, conaffinity=0)
+    return list(names)
 
 
 def _watch(spec: mujoco.MjSpec, first: list[str], second: list[str], clearance_m: float) -> None:
