@@ -81,6 +81,19 @@ def test_each_phase_has_its_own_time_out(watch: TaskWatch) -> None:
     assert other.check(120.1).error is TaskError.TASK_FAILED  # type: ignore[union-attr]
 
 
+def test_a_task_that_takes_too_long_says_what_held_the_arm(watch: TaskWatch) -> None:
+    running(watch).guarded(ExecutorState.HOLDING, False, ReasonCode.KEEP_OUT, "no good chunk: too close", 119.5)
+    outcome = watch.check(120.1)
+    assert outcome is not None
+    assert outcome.message.endswith("and the arm held for KEEP_OUT: no good chunk: too close")
+    moving = running(TaskWatch(SENTENCE, 100.0, TaskTimes(task_s=20.0)))
+    moving.guarded(ExecutorState.HOLDING, False, ReasonCode.KEEP_OUT, "too close", 110.0)
+    tracking(moving, 120.0)
+    outcome = moving.check(120.1)
+    assert outcome is not None
+    assert "held" not in outcome.message
+
+
 def test_the_first_outcome_stands(watch: TaskWatch) -> None:
     watch.end(TaskError.CANCELED)
     watch.end(TaskError.NONE)

@@ -27,6 +27,7 @@ class TaskView:
     tick_ms: float
     strength: float
     executor: str
+    executor_reason: str = ""  # why it does not track
 
 
 class Display:
@@ -65,7 +66,8 @@ class Display:
         if not self._console.is_terminal:
             percent = f"{100 * view.progress:.0f} %"
             stage = f"stage {view.stage + 1}/{view.stages} {view.stage_name!r} {percent}" if view.stages else "planning"
-            self._say(f"{view.elapsed_s:5.1f} s  {stage}   {pace}", LINE_EVERY_S)
+            why = f": {view.executor_reason}" if view.executor_reason else ""
+            self._say(f"{view.elapsed_s:5.1f} s  {stage}   {pace}{why}", LINE_EVERY_S)
             return
         table = Table.grid(padding=(0, 2))
         for number in range(view.stages):
@@ -76,7 +78,8 @@ class Display:
             bar = ProgressBar(total=1.0, completed=share, width=32, complete_style="cyan", finished_style="green")
             table.add_row("", name, bar, f"{100 * share:3.0f} %")
         status = f"  {view.elapsed_s:5.1f} s   {pace}"
-        self._draw(Group(table, Text(status, style="dim")))
+        reason = Text(f"           {view.executor_reason}".rstrip(), style="yellow")
+        self._draw(Group(table, Text(status, style="dim"), reason))
 
     def count(self, words: str, done: int, total: int) -> None:
         """Progress of long work."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from vls_steering.bench.demo_display import Display, TaskView
 from vls_steering.core.errors import ExitCode
+from vls_steering.msg import SafetyStatus
 from vls_steering.nodes.conversions import stamp_seconds
 from vls_steering.nodes.demo_client import DemoClient
 from vls_steering.nodes.task_watch import TaskError
@@ -104,6 +105,9 @@ class TaskFollower:
             tick_ms=steering.tick_ms if steering else 0.0,
             strength=steering.strength if steering else 0.0,
             executor=safety.state_name if safety else "silent",
+            executor_reason=" ".join(safety.reason.split())
+            if safety and safety.state != SafetyStatus.STATE_TRACKING
+            else "",
         )
 
 

@@ -77,6 +77,7 @@ class TaskWatch:
         self.program_sha256 = ""
         self.outcome: Outcome | None = None
         self._times = times
+        self._held = ""  # why the arm stands still
         self._started_s = now_s
         self._executor_seen_s = now_s
 
@@ -108,6 +109,7 @@ class TaskWatch:
     def guarded(self, state: ExecutorState, latched: bool, reason: ReasonCode, text: str, now_s: float) -> None:
         """The executor's status.  A gap between chunks resumes by itself; a latched stop ends the task."""
         self._executor_seen_s = now_s
+        self._held = f"{reason.name}: {text}" if reason is not ReasonCode.NONE else ""
         if latched or state is ExecutorState.FAULT:
             self.end(TaskError.SAFETY_STOP, f"{reason.name}: {text}")
 
@@ -124,5 +126,6 @@ class TaskWatch:
             self.end(TaskError.INTERNAL_ERROR, f"no reward program within {self._times.planning_s:g} s")
         elif elapsed_s > self._times.task_s:
             stage = self.progress.stage_name or self.state.value
-            self.end(TaskError.TASK_FAILED, f"not done within {self._times.task_s:g} s; it was at {stage!r}")
+            held = f", and the arm held for {self._held}" if self._held else ""
+            self.end(TaskError.TASK_FAILED, f"not done within {self._times.task_s:g} s; it was at {stage!r}{held}")
         return self.outcome

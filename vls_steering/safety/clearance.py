@@ -34,7 +34,7 @@ def clearance_check(clearance: Clearance) -> PathCheck:
         for positions in path.positions[1:]:
             found = clearance.closest(positions)
             if found is not None and found.missing_m > granted_m:
-                return Finding(found.reason, f"{found.pair} would be {1e3 * found.missing_m:.0f} mm too close")
+                return Finding(found.reason, f"{found.pair} would be {1e3 * found.missing_m:.1f} mm too close")
         return None
 
     return check
