@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The long checks of the executor: tools/nightly.sh [EXAMPLES] (default a million: about half an hour on two idle cores).
+# The long checks of the executor: tools/nightly.sh [EXAMPLES] (default a million: about an hour on two idle cores).
 # Hostile chunk streams go through the executor at 100 Hz and, a hundredth of them, at 1 kHz; of those on the FR3's own
-# kinematics and volume, which cost a hundred times as much, there are a hundredth and a thousandth.  The oracle looks at
+# kinematics and volume, which cost twenty times as much, there are a hundredth and a thousandth.  The oracle looks at
 # every set-point.  The result, docs/results/hostile.json, holds the sums.  Fails when there is a violation.
 # Work is done in blocks, kept under runs/nightly/COMMIT: an interrupted run goes on where it stopped.
 set -euo pipefail

@@ -50,8 +50,8 @@ notice at full pace. "At rest" is the fastest joint after the stop as the simula
 arm went on, or is gone). The oracle of the hostile streams below judges every set-point from before the fault to after
 the cure, in unbroken stretches.
 """
-HOSTILE_TEXT = """Random streams of chunks, most of them wrong in some way, through the executor with a linear arm
-behind it. The oracle looks at every set-point: position, velocity, acceleration, jerk, hand, elbow and workspace.
+HOSTILE_TEXT = """Random streams of chunks, most of them wrong in some way, through the executor with the arm of the row
+behind it, every other one of which lags and rests beside its set-points. The oracle looks at every set-point: position, velocity, acceleration, jerk, hand, elbow and workspace.
 """
 
 
