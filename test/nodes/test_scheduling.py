@@ -56,3 +56,14 @@ def test_a_set_point_interrupts_a_plan_and_a_plan_everything_without_a_deadline(
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout.split("\n")
     # Without the right to it nothing changes.
     assert said[:2] in (["PLANS True 1", "CONTROLS True 2"], ["PLANS False 0", "CONTROLS False 0"])
+
+
+def test_a_thread_can_go_first_alone() -> None:
+    """What tells the executor of the cameras must not lose the processor between two listeners."""
+    script = (
+        "import os, threading\nfrom vls_steering.nodes.scheduling import Urgency, go_first\n"
+        "thread = threading.Thread(target=lambda: (go_first(Urgency.CONTROLS), print(os.sched_getscheduler(0))))\n"
+        "thread.start()\nthread.join()\nprint(os.sched_getscheduler(0))\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout.split()
+    assert said in ([str(os.SCHED_RR), str(os.SCHED_OTHER)], [str(os.SCHED_OTHER)] * 2)

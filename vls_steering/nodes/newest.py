@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from vls_steering.nodes.base import RoomNode
-from vls_steering.nodes.scheduling import thread_gives_way
+from vls_steering.nodes.scheduling import Urgency, go_first, thread_gives_way
 
 ItemT = TypeVar("ItemT")
 JOIN_WITHIN_S = 10.0
@@ -17,11 +17,18 @@ class NewestOnly(Generic[ItemT]):
     """Calls `work(item)` for the newest item offered; what is overtaken while it works is skipped and counted.
 
     An exception in `work` ends the thread and fails the node.  `niceness` is how far the thread gives way to the others
-    of its process and of the host.
+    of its process and of the host; with an `urgency` it goes before them instead.
     """
 
-    def __init__(self, node: RoomNode, name: str, work: Callable[[ItemT], None], niceness: int = 0) -> None:
-        self._node, self._work, self._niceness = node, work, niceness
+    def __init__(
+        self,
+        node: RoomNode,
+        name: str,
+        work: Callable[[ItemT], None],
+        niceness: int = 0,
+        urgency: Urgency | None = None,
+    ) -> None:
+        self._node, self._work, self._niceness, self._urgency = node, work, niceness, urgency
         self._offered = threading.Condition()
         self._item: ItemT | None = None
         self._ending = False
@@ -47,6 +54,8 @@ class NewestOnly(Generic[ItemT]):
     def _run(self) -> None:
         try:
             thread_gives_way(self._niceness)
+            if self._urgency is not None:
+                go_first(self._urgency)
             while (item := self._next()) is not None:
                 self._work(item)
         except Exception as error:  # noqa: BLE001 - the border of the thread: the node must learn of it

@@ -30,6 +30,7 @@ from vls_steering.nodes.newest import NewestOnly
 from vls_steering.nodes.pairing import FrameAssembler, JointHistory
 from vls_steering.nodes.pictures import image_message, optical_frame
 from vls_steering.nodes.run import run_node
+from vls_steering.nodes.scheduling import Urgency
 from vls_steering.perception import (
     CameraStream,
     FrameFault,
@@ -97,7 +98,11 @@ class PerceptionBody:
         self._overlay_due_s = self._offered_s = 0.0
         self._looker = NewestOnly[Sight](node, "looking", self._look, niceness=5)
         # Publishing and logging may wait for other processes; receiving must not, or pictures are lost.
-        self._teller = NewestOnly[tuple[StreamHealth, ...]](node, "telling", self._publish_health)
+        # The executor's patience counts from what it heard.  A teller that loses the processor between its listeners
+        # tells the simulated world to go on and leaves the executor to take the camera for silent.
+        self._teller = NewestOnly[tuple[StreamHealth, ...]](
+            node, "telling", self._publish_health, urgency=Urgency.CONTROLS
+        )
         node.subscribe(topics.JOINT_STATES, self._receive_joints, JOINT_STATE_HZ)
         node.subscribe(topics.GRIPPER_GRASPED, self._receive_grasp)
         locate = make_locate(node, settings.extrinsics, settings.cameras, self._robot_at)

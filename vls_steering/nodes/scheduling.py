@@ -28,10 +28,10 @@ class Urgency(IntEnum):
 
 
 def go_first(urgency: Urgency) -> None:
-    """Have this process, and the threads it starts from now on, run before everything that has no deadline.
+    """Have this thread, and those it starts from now on, run before everything that has no deadline.
 
-    Needs CAP_SYS_NICE or an rtprio limit; without either nothing changes, and the loop's misses tell.  All threads of
-    the process, because a waiting control loop is as late as the thread that holds the interpreter.
+    Needs CAP_SYS_NICE or an rtprio limit; without either nothing changes, and the loop's misses tell.  A control loop's
+    process calls it before it has other threads: the loop is as late as the thread that holds the interpreter.
     """
     with contextlib.suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(urgency))
