@@ -51,7 +51,8 @@ arm went on, or is gone). The oracle of the hostile streams below judges every s
 the cure, in unbroken stretches.
 """
 HOSTILE_TEXT = """Random streams of chunks, most of them wrong in some way, through the executor with the arm of the row
-behind it, every other one of which lags and rests beside its set-points. The oracle looks at every set-point: position, velocity, acceleration, jerk, hand, elbow and workspace.
+behind it, every other one of which lags and rests beside its set-points. The oracle looks at every set-point: position,
+velocity, acceleration, jerk, hand, elbow and workspace.
 """
 
 
