@@ -17,7 +17,7 @@ examine() { # FIRST COUNT PERIOD_S ARM
     local result=$KEPT/$4-$3-$1.json
     [ -e "$result" ] && return
     cd test
-    "$PYTHON" -m safety.hostile "$@" >"$result.partial" || [ -s "$result.partial" ] # a violation still leaves its line
+    "$PYTHON" -m safety.hostile "$@" >"$result.partial" || [ -s "$result.partial" ] || return # a violation still leaves its line, a crash does not
     cat "$result.partial"
     mv "$result.partial" "$result"
 }

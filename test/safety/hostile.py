@@ -6,6 +6,7 @@ executor sends must stay within the arm's tables, the hand's, and the workspace.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from functools import cache
@@ -15,6 +16,7 @@ from safety.arms import HOME_Q, Cell, CompliantArm, LinearArm, PerfectArm
 from scipy.spatial.transform import Rotation
 
 from vls_steering.core.arrays import FloatArray
+from vls_steering.core.errors import VlsError
 from vls_steering.core.types import DOWN_QUAT_XYZW, ActionChunk
 from vls_steering.robots.clearance import ArmClearance
 from vls_steering.robots.kinematics import ArmKinematics
@@ -93,8 +95,10 @@ class Stream:
         near_home = HOME_Q + self.rng.uniform(-0.2, 0.2, 7)
         if not self.real:
             return near_home
-        place = self.rng.uniform([0.35, -0.25, 0.12], [0.62, 0.25, 0.5])
-        return np.asarray(self.arm.solve_path(place[None], np.array([DOWN_QUAT_XYZW]), near_home[None])[0])
+        while True:  # from one seed in several thousand the solver ends in a corner
+            place = self.rng.uniform([0.35, -0.25, 0.12], [0.62, 0.25, 0.5])
+            with contextlib.suppress(VlsError):
+                return np.asarray(self.arm.solve_path(place[None], np.array([DOWN_QUAT_XYZW]), near_home[None])[0])
 
     def _submit(self, kind: str) -> None:
         cell = self.cell
