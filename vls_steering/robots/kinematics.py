@@ -42,7 +42,7 @@ class ArmKinematics:
         self._position_tolerance_m = position_tolerance_m
         self._angle_tolerance_rad = angle_tolerance_rad
         self._within = PoseTolerance(position_tolerance_m, angle_tolerance_rad)
-        self._data = mujoco.MjData(self._model)
+        self._data, self._site = mujoco.MjData(self._model), self._model.site(TCP_SITE).id
         self._costs = costs = PoseCosts(orientation=0.5, posture=5e-3, preferred=np.asarray(NOMINAL_POSTURE))
         self._pose_task = mink.FrameTask(
             TCP_SITE, "site", position_cost=1.0, orientation_cost=costs.orientation, lm_damping=1e-6
@@ -65,8 +65,7 @@ class ArmKinematics:
 
     def tcp_states(self, joint_positions: FloatArray) -> TcpStates:
         """Of the postures (N, 7) rad, by MuJoCo's own functions: a third of what mink's Configuration takes for it."""
-        model, data, count = self._model, self._data, len(joint_positions)
-        site = model.site(TCP_SITE).id
+        model, data, site, count = self._model, self._data, self._site, len(joint_positions)
         q, position, rotation = data.qpos[:7], data.site_xpos[site], data.site_xmat[site]
         positions, rotations, jacobians = np.empty((count, 3)), np.empty((count, 9)), np.zeros((count, 6, model.nv))
         for row in range(count):

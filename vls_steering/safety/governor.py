@@ -83,9 +83,7 @@ class Governor:
         chunk, now_s = proposal.chunk, proposal.now_s
         findings = [self._judge(check(proposal)) for check in self._chunk_checks]
         first = max(int(np.searchsorted(chunk.times_s, now_s, side="right")) - 1, 0)
-        times = chunk.times_s[first:]
-        seeds = np.tile(commanded.positions, (len(times), 1)) if followed is None else followed.curve.positions(times)
-        times, waypoints = self._waypoints(proposal, first, seeds)
+        times, waypoints = self._waypoints(proposal, first, commanded, followed)
         natural = ChunkCurve(times, waypoints)
         findings += [self._judge(check(natural.path(now_s))) for check in self._plan_checks]
 
@@ -109,14 +107,18 @@ class Governor:
             raise _Rejection(finding)
         return finding
 
-    def _waypoints(self, proposal: Proposal, first: int, seeds: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def _waypoints(
+        self, proposal: Proposal, first: int, commanded: MotionState, followed: Reference | None
+    ) -> tuple[FloatArray, FloatArray]:
         """Times (N,) and joint positions (N, 7) of the steps from `first` on, at least two of them."""
         chunk = proposal.chunk
+        times = chunk.times_s[first:]
         if proposal.joint_positions is not None:
             solutions = proposal.joint_positions[first:]
+        elif followed is not None:
+            solutions = self._solve(chunk, first, followed.curve.positions(times))
         else:
-            solutions = self._solve(chunk, first, seeds)
-        times = chunk.times_s[first:]
+            solutions = self._solve(chunk, first, np.tile(commanded.positions, (len(times), 1)))
         if len(solutions) > 1:
             return times, solutions
         # A single step left: be there when it is due, but give the join its time.
