@@ -64,7 +64,7 @@ class Governor:
         self._join_checks = (joint_range_check(limits, settings.joint_margin_rad), *join_checks)
 
     def review(
-        self, proposal: Proposal, commanded: MotionState, followed: Reference | None = None
+        self, proposal: Proposal, commanded: MotionState, followed: Reference | None
     ) -> tuple[Verdict, Reference | None]:
         """The verdict on a chunk, and the motion to follow when it is accepted.
 
