@@ -38,8 +38,9 @@ _LONGEST_REACH_S = 0.5
 # Within a period of 10 ms the jerk in use can raise an acceleration by as much as the limit, and lower it again.
 _PERIOD_SAMPLES = np.array([0.0, 0.25, 0.5, 0.75])
 _STOP_SAMPLES = np.array([0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9, 1.0])
-# Turns of the joints' accelerations closer together than this share of the time looked at are looked at once.
-_TURNS_APART = 0.02
+# Of the turns of the joints' accelerations within one such span the first is looked at: at the jerk that a hand may
+# have, its acceleration changes there by a hundredth of its limit.
+_TURNS_SPAN_S = 2e-5
 _STOP_ATTEMPTS = 3
 _GENTLER = 0.9  # than computed: the hardest sample may lie between those looked at
 # ruckig refuses a velocity limit of zero; the verified stop enforces the true bound.
@@ -95,10 +96,8 @@ def _moments(trajectory: Trajectory, duration_s: float, shares: FloatArray) -> F
     turns = np.sort(np.cumsum(lengths, axis=1).ravel())
     times = shares * duration_s
     turns = turns[(turns > 0) & (turns < duration_s)]
-    if len(turns):
-        apart = np.diff(turns, prepend=-np.inf) > _TURNS_APART * duration_s
-        times = np.sort(np.concatenate([times, turns[apart]]))
-    return np.asarray(times)
+    _, first = np.unique(np.floor(turns / _TURNS_SPAN_S), return_index=True)
+    return np.asarray(np.sort(np.concatenate([times, turns[first]])))
 
 
 class Motion:
