@@ -8,7 +8,7 @@ import numpy as np
 
 from vls_steering.core.arrays import FloatArray
 from vls_steering.core.errors import VlsError
-from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, RobotState
+from vls_steering.core.types import DOWN_QUAT_XYZW, GRIPPER_OPEN_M, ActionChunk, RobotState, SetPoint
 from vls_steering.safety import FR3_LIMITS, Executor, ExecutorSettings, Kinematics, PathCheck, TcpStates, Verdict
 
 HOME_Q = np.array([0.0, -0.6, 0.0, -2.35, 0.0, 1.75, 0.785])
@@ -22,6 +22,7 @@ _JACOBIAN = np.array(
     ]
 )
 _INVERSE = np.linalg.pinv(_JACOBIAN)
+FINE_S = 0.001  # the period at which an arm judges what it is sent
 # It does not turn its hand; three rows across the others' stand for the angular part where a condition is computed.
 _DOWN = np.diag([1.0, -1.0, -1.0])
 _TWIST = np.concatenate([_JACOBIAN, 0.3 * np.linalg.svd(_JACOBIAN)[2][3:6]])
@@ -115,6 +116,7 @@ class Cell:
         self.body = arm or PerfectArm()
         self.q, self.velocity = HOME_Q, np.zeros(7)  # measured
         self.sent: list[FloatArray] = []
+        self.moved: list[FloatArray] = []  # the commanded motion that leads through them, FINE_S apart
         self.stamps: list[float] = []
         self.grips: list[float] = []
         self.measures = True
@@ -129,7 +131,7 @@ class Cell:
         for _ in range(round(duration_s / self.settings.control_period_s)):
             period_s = self.settings.control_period_s
             self.now_s += period_s
-            set_point = self.executor.step(self.now_s)
+            set_point = self._step()
             self.sent.append(set_point.joint_positions)
             before, self.q = self.q, self.body.follow(self.q, set_point.joint_positions, period_s)
             if isinstance(self.body, CompliantArm):
@@ -138,6 +140,25 @@ class Cell:
             self.grips.append(set_point.gripper_width_m)
             if self.measures:
                 self.executor.observe(state_at(self.now_s, self.q, self.velocity))
+
+    def _step(self) -> SetPoint:
+        """A step of the executor, and what its motion does on the way there: its own trajectory, not a guess at it."""
+        motion, period_s = self.executor._motion, self.settings.control_period_s
+        stop = motion._stop
+        assert stop is not None
+        elapsed_s = stop._elapsed_s
+        set_point = self.executor.step(self.now_s)
+        times = FINE_S * np.arange(1, round(period_s / FINE_S) + 1)
+        if motion._stop is not stop:
+            begin_s = motion._output.time - period_s
+            way = [np.array(motion._output.trajectory.at_time(begin_s + time_s)[0]) for time_s in times]
+        elif stop._elapsed_s > elapsed_s:
+            way = [np.array(stop._trajectory.at_time(elapsed_s + time_s)[0]) for time_s in times]
+        else:
+            way = [set_point.joint_positions] * len(times)
+        assert not (np.abs(way[-1] - set_point.joint_positions) > 1e-9).any()
+        self.moved += way
+        return set_point
 
     @property
     def tcp(self) -> FloatArray:

@@ -12,7 +12,7 @@ import time
 from functools import cache
 
 import numpy as np
-from safety.arms import HOME_Q, Cell, CompliantArm, LinearArm, PerfectArm
+from safety.arms import FINE_S, HOME_Q, Cell, CompliantArm, LinearArm, PerfectArm
 from scipy.spatial.transform import Rotation
 
 from vls_steering.core.arrays import FloatArray
@@ -148,14 +148,19 @@ class Stream:
         return ActionChunk(stamp_s, times, path, quats, widths)
 
     def violations(self) -> tuple[Violation, ...]:
-        """Of the joints' tables, the hand's and the workspace."""
+        """Of the joints' tables, the hand's, the workspace and the clearances: of the set-points, and every
+        millisecond of the motion that leads from one to the next.
+        """
         cell = self.cell
-        period_s = cell.settings.control_period_s
-        found = violations(cell.sent, period_s, FR3_LIMITS)
-        if any(v.quantity == "finite" for v in found):
-            return found
-        hand = tcp_violations(cell.sent, period_s, FR3_LIMITS, self.arm.tcp_pose)
-        return (*found, *hand, *self._outside(cell.tcp), *self._tilted(), *self._too_close())
+        sent = violations(cell.sent, cell.settings.control_period_s, FR3_LIMITS)
+        if any(v.quantity == "finite" for v in sent) or not cell.moved:
+            return sent
+        moved = np.array(cell.moved)
+        joints = violations(moved, FINE_S, FR3_LIMITS)
+        hand = tcp_violations(moved, FINE_S, FR3_LIMITS, self.arm.tcp_pose)
+        states = self.arm.tcp_states(moved)
+        tilts = np.arccos(np.clip(-states.rotations[:, 2, 2], -1.0, 1.0))
+        return (*sent, *joints, *hand, *self._outside(states.positions), *self._tilted(tilts), *self._too_close(moved))
 
     def _outside(self, tcp: FloatArray) -> list[Violation]:
         s = self.cell.settings
@@ -168,23 +173,18 @@ class Stream:
             for sample, axis in np.argwhere(beyond > 0)
         ]
 
-    def _tilted(self) -> list[Violation]:
-        quats = np.array([self.arm.tcp_pose(q)[1] for q in self.cell.sent])
-        if not len(quats):
-            return []
-        tilts = Rotation.from_quat(quats).apply([0.0, 0.0, 1.0])[:, 2]
-        tilts = np.arccos(np.clip(-tilts, -1.0, 1.0))
+    def _tilted(self, tilts: FloatArray) -> list[Violation]:
         most = max(self.cell.settings.max_tilt_rad + TILT_SLACK_RAD, tilts[0]) + 1e-3
         return [
             Violation("tilt", int(sample), 0, float(tilts[sample]), most) for sample in np.flatnonzero(tilts > most)
         ]
 
-    def _too_close(self) -> list[Violation]:
+    def _too_close(self, moved: FloatArray) -> list[Violation]:
         """A millimetre for what lies between the samples that were looked at."""
         if not self.real:
             return []
-        found = [(sample, volume().closest(q)) for sample, q in enumerate(self.cell.sent)]
-        first = found[0][1].missing_m if found and found[0][1] is not None else 0.0
+        found = [(sample, volume().closest(q)) for sample, q in enumerate(moved)]
+        first = found[0][1].missing_m if found[0][1] is not None else 0.0
         return [
             Violation("clearance", sample, 0, closest.missing_m, first)
             for sample, closest in found
@@ -203,7 +203,7 @@ def volume() -> ArmClearance:
 
 
 def examine(first: int, count: int, period_s: float, real: bool = False) -> tuple[int, list[tuple[int, Violation]]]:
-    """Set-points looked at, and the first violation of each example that has one."""
+    """Set-points sent, and the first violation of each example that has one."""
     samples, found = 0, []
     for seed in range(first, first + count):
         stream = Stream(seed, period_s, real)

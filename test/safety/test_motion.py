@@ -171,7 +171,29 @@ def test_no_turn_of_a_joints_acceleration_lies_between_the_samples_of_a_stop() -
         jacobian = rng.normal(size=(6, 7))
         stop = motion._plan_stop(start)
         assert stop is not None
-        looked_at = stop.path_after(before, 0.001).accelerations @ jacobian.T
+        looked_at = stop.path_after(before, 0.0, 0.001).accelerations @ jacobian.T
         times = np.linspace(0.0, stop._trajectory.duration, 2000)
         really = np.array([stop._trajectory.at_time(t)[2] for t in times]) @ jacobian.T
         assert (np.abs(looked_at).max(axis=0) > 0.99 * np.abs(really).max(axis=0)).all()
+
+
+@pytest.mark.parametrize("distance_rad", [1e-4, 0.05])
+@pytest.mark.parametrize("period_s", [0.01, 0.001])
+def test_what_a_guard_sees_begins_where_the_arm_is_and_leads_to_rest(period_s: float, distance_rad: float) -> None:
+    """Also while a target that is near and stays is met, on a trajectory that was computed periods ago.
+
+    The first joint alone moves: its velocity bound stays the same there, and a changed bound is a new computation.
+    """
+    seen: list[JointPath] = []
+    motion = Motion(FR3_LIMITS, ExecutorSettings(control_period_s=period_s), (seen.append,))
+    motion.reset(HOME_Q)
+    goal = MotionState(HOME_Q + distance_rad * np.eye(7)[0], np.zeros(7), np.zeros(7))
+    for _ in range(round(0.6 / period_s)):
+        before = motion.state
+        assert motion.follow(goal)
+        path = seen.pop()
+        now = int(np.flatnonzero(path.times_s == 0.0)[0])
+        assert path.positions[0] == pytest.approx(before.positions, abs=1e-12)
+        assert path.positions[now] == pytest.approx(motion.state.positions, abs=1e-12)
+        assert path.velocities[-1] == pytest.approx(0.0, abs=1e-9)
+    assert motion.state.positions == pytest.approx(goal.positions, abs=1e-5)

@@ -79,23 +79,23 @@ class _Stop:
         states[-1] = MotionState(states[-1].positions, np.zeros(DOF), np.zeros(DOF))
         return states
 
-    def path_after(self, period: Trajectory, period_s: float) -> JointPath:
-        """The period that leads here, then the whole manoeuvre, as a few samples each, both ends included."""
-        before = _moments(period, period_s, _PERIOD_SAMPLES)
-        times = _moments(self._trajectory, self._trajectory.duration, _STOP_SAMPLES)
-        rows = np.array([*map(period.at_time, before), *map(self._trajectory.at_time, times)])
-        return JointPath(np.concatenate([before - period_s, times]), rows[:, 0], rows[:, 1], rows[:, 2])
+    def path_after(self, way: Trajectory, begin_s: float, end_s: float) -> JointPath:
+        """The stretch of `way` that leads here, then the whole manoeuvre, as a few samples each, both ends included."""
+        before = _moments(way, begin_s, end_s, _PERIOD_SAMPLES)
+        times = _moments(self._trajectory, 0.0, self._trajectory.duration, _STOP_SAMPLES)
+        rows = np.array([*map(way.at_time, before), *map(self._trajectory.at_time, times)])
+        return JointPath(np.concatenate([before - end_s, times]), rows[:, 0], rows[:, 1], rows[:, 2])
 
 
-def _moments(trajectory: Trajectory, duration_s: float, shares: FloatArray) -> FloatArray:
-    """Times to look at in the first `duration_s`: `shares` of it, and where a joint's acceleration turns.
+def _moments(trajectory: Trajectory, begin_s: float, end_s: float, shares: FloatArray) -> FloatArray:
+    """Times to look at from `begin_s` to `end_s`: `shares` of the way, and where a joint's acceleration turns.
 
     Between two turns every joint's acceleration is linear in time, so that the hand's has no maximum of its own there.
     """
     lengths = np.array([[profile.brake.duration, *profile.t] for profile in trajectory.profiles[0]])
     turns = np.sort(np.cumsum(lengths, axis=1).ravel())
-    times = shares * duration_s
-    turns = turns[(turns > 0) & (turns < duration_s)]
+    times = begin_s + shares * (end_s - begin_s)
+    turns = turns[(turns > begin_s) & (turns < end_s)]
     _, first = np.unique(np.floor(turns / _TURNS_SPAN_S), return_index=True)
     return np.asarray(np.sort(np.concatenate([times, turns[first]])))
 
@@ -174,12 +174,14 @@ class Motion:
 
     def _verified_stop(self, candidate: MotionState) -> _Stop | None:
         """A stop from `candidate` that no guard objects to: as hard as the joints can, else as the hand needs it."""
+        # A target that stays is met on the trajectory of an earlier call: this period lies somewhere in it.
+        way, due_s = self._output.trajectory, self._output.time
         force = 1.0
         for _ in range(_STOP_ATTEMPTS):
             stop = self._plan_stop(candidate, force)
-            finding = (
-                None if stop is None else self._objection(stop.path_after(self._output.trajectory, self._period_s))
-            )
+            if stop is None:
+                return None
+            finding = self._objection(stop.path_after(way, due_s - self._period_s, due_s))
             if finding is None:
                 return stop
             if finding.reason is not ReasonCode.TCP_ACCELERATION:
@@ -215,7 +217,7 @@ class Motion:
             return None
         # A meeting that takes longer than asked for is put off to when it can be kept, and then counted down to:
         # chasing a target that is always just ahead would never catch it.
-        meeting_s = self._output.trajectory.duration - self._period_s
+        meeting_s = self._output.trajectory.duration - self._output.time
         self._reach_s = min(max(meeting_s, self._least_reach_s), _LONGEST_REACH_S)
         rows = (self._output.new_position, self._output.new_velocity, self._output.new_acceleration)
         candidate = MotionState(*(np.array(row) for row in rows))
