@@ -38,7 +38,9 @@ def test_nor_does_one_at_a_kilohertz(seed: int) -> None:
     assert stream.violations() == (), stream.kinds
 
 
-@pytest.mark.parametrize(("first", "count", "period_s"), [(0, 25, 0.01), (0, 4, 0.001), (248, 1, 0.001), (297, 1, 0.001)])
+@pytest.mark.parametrize(
+    ("first", "count", "period_s"), [(0, 25, 0.01), (0, 4, 0.001), (248, 1, 0.001), (297, 1, 0.001)]
+)
 def test_nor_does_one_on_the_real_arm_with_its_turning_hand_and_its_own_volume(
     first: int, count: int, period_s: float
 ) -> None:
