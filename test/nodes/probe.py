@@ -13,7 +13,7 @@ from pydantic import Field
 from std_msgs.msg import String
 
 from vls_steering.core.config import Settings
-from vls_steering.core.errors import ConfigurationError
+from vls_steering.core.errors import ConfigurationError, ShapeError
 from vls_steering.nodes.base import NodeDefinition, RoomNode
 from vls_steering.nodes.run import run_node
 from vls_steering.nodes.topics import LATCHED, Topic
@@ -64,6 +64,8 @@ class ProbeBody:
     def poked(self, message: String) -> None:
         if message.data == "raise":
             raise ZeroDivisionError("poked too hard")
+        if message.data == "bad input":
+            raise ShapeError("no poke at all")
         self.note("poked")
 
     def note(self, event: str) -> None:

@@ -139,6 +139,18 @@ def test_an_exception_in_a_callback_takes_the_safe_way_down(bench: Callable[...,
     assert "poked too hard" in one.diagnostics["probe: lifecycle"].message
 
 
+def test_bad_input_is_refused_and_told_and_the_next_message_is_heard(bench: Callable[..., Bench]) -> None:
+    one = bench()
+    one.node.trigger_configure()
+    one.node.trigger_activate()
+    poke = one.other.create_publisher(String, POKE.name, POKE.quality)
+    poke.publish(String(data="bad input"))
+    one.until(lambda: one.node.facts == {"last refused of poke": "no poke at all"})
+    poke.publish(String(data="again"))
+    one.until(lambda: "poked" in one.body.journal)
+    assert (one.node.phase, one.node.failure) == (Phase.ACTIVE, "")
+
+
 def test_a_failed_node_can_be_brought_up_again(bench: Callable[..., Bench]) -> None:
     one = bench()
     one.node.trigger_configure()

@@ -21,6 +21,7 @@ from vls_steering.core.errors import VlsError
 from vls_steering.core.types import Keypoint, Keypoints
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes import topics
+from vls_steering.nodes.base import Phase
 from vls_steering.nodes.conversions import keypoints_message
 from vls_steering.nodes.executor import ExecutorNodeSettings
 from vls_steering.robots.backend import Objection
@@ -106,6 +107,19 @@ def test_an_object_that_was_never_seen_cannot_be_kept_clear_of(arm: Callable[...
     assert "not seen yet" in one.status.last_reason
     show(one, "purple box", [0.4, 0.5, 0.1])
     one.move()
+
+
+def test_keypoints_that_are_no_numbers_count_as_silence_that_says_why(arm: Callable[..., Arm]) -> None:
+    one = arm(keypoints_timeout_s=0.3, keep_out_objects=["purple box"])
+    one.arm()
+    show(one, "purple box", [0.4, 0.5, 0.1])
+    one.move()
+    message = keypoints_message(Keypoints(one.now_s, (Keypoint("purple box", np.zeros(3), np.full(3, 0.1)),)))
+    message.points[0].position.x = np.nan
+    one.publish(topics.KEYPOINTS, message)
+    one.until_state(SafetyStatus.STATE_HOLDING, ReasonCode.STREAM_FAULTY)
+    assert "position of 'purple box'" in one.status.reason
+    assert one.node.phase is Phase.ACTIVE
 
 
 @pytest.mark.parametrize("in_the_way", [True, False])

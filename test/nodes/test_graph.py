@@ -3,6 +3,7 @@ other."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ import pytest
 pytest.importorskip("rclpy")
 
 from nodes.graph import Graph
+from nodes.rights import may_go_first
 from policies.untrained import untrained_policy
 
 from vls_steering.msg import SafetyStatus, VlmStatus
 from vls_steering.nodes import topics
+from vls_steering.nodes.scheduling import Urgency
 from vls_steering.nodes.sim_layout import layout_of
 from vls_steering.safety import ReasonCode
 from vls_steering.sim.tasks import Skill, SkillKind, SkillScorer
@@ -77,6 +80,15 @@ def test_an_executor_that_is_killed_leaves_the_world_running_and_the_arm_still(m
     assert max(abs(v) for v in arm) < 0.01
 
 
+def test_what_has_a_deadline_runs_before_what_has_none(moving: Graph) -> None:
+    """Of the perception only the thread that tells of the cameras, without which the executor stops."""
+    told = (Urgency.CONTROLS,) if may_go_first() else ()
+    assert _urgencies(moving, "perception") == told
+    assert set(_urgencies(moving, "executor")) == set(told)
+    assert set(_urgencies(moving, "policy")) == ({Urgency.PLANS} if told else set())
+    assert _urgencies(moving, "camera") == _urgencies(moving, "sim_bridge") == ()
+
+
 def test_every_process_ends_cleanly_when_interrupted(moving: Graph) -> None:
     assert set(moving.close().values()) == {0}
 
@@ -109,6 +121,12 @@ def _let_pass(graph: Graph, duration_s: float) -> None:
     """Simulated time."""
     start = len(graph.heard[topics.SIM_STATE.name])
     graph.until(lambda: len(graph.heard[topics.SIM_STATE.name]) > start + 20 * duration_s, within_s=60.0, what="time")
+
+
+def _urgencies(graph: Graph, name: str) -> tuple[int, ...]:
+    """Real-time priorities of those threads of a process that have one."""
+    threads = [int(entry.name) for entry in Path(f"/proc/{graph.process_id(name)}/task").iterdir()]
+    return tuple(priority for thread in threads if (priority := os.sched_getparam(thread).sched_priority))
 
 
 def _reason(graph: Graph) -> ReasonCode:

@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from nodes.rights import may_go_first
+
 from vls_steering.nodes import camera, executor, perception, policy, sim_bridge, vlm
 from vls_steering.nodes.scheduling import thread_gives_way
 
@@ -66,9 +68,4 @@ def test_a_thread_can_go_first_alone() -> None:
         "thread.start()\nthread.join()\nprint(os.sched_getscheduler(0))\n"
     )
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout.split()
-    assert said == [str(os.SCHED_RR if _may_go_first() else os.SCHED_OTHER), str(os.SCHED_OTHER)]
-
-
-def _may_go_first() -> bool:
-    script = "import os\nos.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))"
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, check=False).returncode == 0
+    assert said == [str(os.SCHED_RR if may_go_first() else os.SCHED_OTHER), str(os.SCHED_OTHER)]

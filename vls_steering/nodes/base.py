@@ -41,7 +41,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from std_srvs.srv import Trigger
 
 from vls_steering.core.config import Settings
-from vls_steering.core.errors import VlsError
+from vls_steering.core.errors import ShapeError, VlsError
 from vls_steering.nodes.conversions import diagnostic_status, stamp_seconds
 from vls_steering.nodes.effective import tell_effective
 from vls_steering.nodes.parameters import declare_settings
@@ -143,7 +143,10 @@ class RoomNode(LifecycleNode):
         expected_hz: float = 0.0,
         silence_s: float = 0.0,
     ) -> StreamMonitor:
-        """Call `callback` for every message; rate and age appear in /diagnostics, judged as StreamMonitor says."""
+        """Call `callback` for every message; rate and age appear in /diagnostics, judged as StreamMonitor says.
+
+        One in which it finds numbers that are no such message (ShapeError) is refused and told.
+        """
         return self.subscribe_from(topic, lambda message, _publisher: callback(message), expected_hz, silence_s)
 
     def subscribe_from(
@@ -161,7 +164,12 @@ class RoomNode(LifecycleNode):
                 return
             header, now_s = getattr(message, "header", None), self.now_s()
             monitor.seen(now_s, now_s - stamp_seconds(header.stamp) if header is not None else 0.0)
-            callback(message, publisher_of(info))
+            try:
+                callback(message, publisher_of(info))
+            except ShapeError as error:
+                # The sender is at fault and not this node: what it said before grows old, as if it had been silent.
+                self.facts[f"last refused of {topic.name}"] = str(error)
+                self.get_logger().warning(f"refused of {topic.name}: {error}", throttle_duration_sec=1.0)
 
         guarded = self.guarded(receive)
         for quality in topic.heard_in or (topic.quality,):

@@ -335,7 +335,12 @@ class ExecutorBody:
 
     def _hear_keypoints(self, message: Keypoints) -> None:
         """Their stamp is that of the pictures: a camera that stands still is as silent as one that is gone."""
-        seen = keypoints_of(message) if self._settings.keep_out_objects else None
+        try:
+            seen = keypoints_of(message) if self._settings.keep_out_objects else None
+        except ShapeError as error:
+            with self._lock:
+                self._executor.beat(topics.KEYPOINTS.name, -math.inf, f"{topics.KEYPOINTS.name}: {error}")
+            raise
         with self._lock:
             self._executor.beat(topics.KEYPOINTS.name, min(stamp_seconds(message.header.stamp), self._node.now_s()))
             if seen is not None:
