@@ -51,8 +51,9 @@ arm went on, or is gone). The oracle of the hostile streams below judges every s
 the cure, in unbroken stretches.
 """
 HOSTILE_TEXT = """Random streams of chunks, most of them wrong in some way, through the executor with the arm of the row
-behind it, every other one of which lags and rests beside its set-points. The oracle looks at every set-point: position,
-velocity, acceleration, jerk, hand, elbow and workspace.
+behind it, every other one of which lags and rests beside its set-points. The oracle looks at every set-point and,
+whatever their period, at every millisecond of the motion that leads from one to the next: position, velocity,
+acceleration and jerk of the joints, of the hand and of the elbow, workspace, tilt and, on the FR3, clearances.
 """
 
 
