@@ -34,8 +34,16 @@ def test_every_pose_of_the_workspace_is_reached_within_a_millimetre_or_two(x: fl
 
 
 def test_a_pose_out_of_reach_says_by_how_much() -> None:
-    with pytest.raises(UnreachablePose, match="mm out of reach"):
+    with pytest.raises(UnreachablePose, match=r"\d mm and .* rad out of reach"):
         KINEMATICS.solve(np.array([1.5, 0.0, 0.3]), DOWN, NOMINAL)
+
+
+def test_the_place_without_the_orientation_is_no_pose() -> None:
+    """From a solver that ran out of steps: here it has none."""
+    place, quat = ArmKinematics().tcp_pose(NOMINAL)
+    turned = Rotation.from_rotvec([0.0, 0.0, 0.3]) * Rotation.from_quat(quat)
+    with pytest.raises(UnreachablePose, match=r"0\.0 mm and 0\.30 rad"):
+        ArmKinematics(max_iterations=0).solve(place, turned.as_quat(), NOMINAL)
 
 
 @given(st.integers(0, 2**32 - 1))
@@ -108,5 +116,5 @@ def test_a_path_keeps_clear_of_the_joints_ends_where_newtons_method_does_not() -
 def test_a_path_that_leaves_the_reach_of_the_arm_names_the_step() -> None:
     places, quats = straight(12, 0.1)
     places[7, 0] = 1.5
-    with pytest.raises(UnreachablePose, match=r"step 7: .* mm out of reach"):
+    with pytest.raises(UnreachablePose, match=r"step 7: .* rad out of reach"):
         KINEMATICS.solve_path(places, quats, np.tile(NOMINAL, (12, 1)))

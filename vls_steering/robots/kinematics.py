@@ -18,6 +18,7 @@ from vls_steering.safety.kinematics import TcpStates
 # Elbow-neutral posture with the hand pointing down: the null-space target that keeps the elbow from drifting.
 NOMINAL_POSTURE = (0.0, -0.6, 0.0, -2.35, 0.0, 1.75, 0.785)
 _END_MARGIN_RAD = 0.02  # that solutions keep from the joints' ends
+_NEARLY = 4  # times the tolerance is accepted from a solver that has run out of steps
 _NEAR_RAD = 0.5  # a Newton step may not have taken another branch
 
 
@@ -119,11 +120,11 @@ class ArmKinematics:
             velocity[7:] = 0.0
             self._configuration.integrate_inplace(velocity, 1.0)
         error = self._pose_task.compute_error(self._configuration)
-        if np.linalg.norm(error[:3]) < 4 * self._position_tolerance_m:
+        missing_m, missing_rad = float(np.linalg.norm(error[:3])), float(np.linalg.norm(error[3:]))
+        if missing_m < _NEARLY * self._position_tolerance_m and missing_rad < _NEARLY * self._angle_tolerance_rad:
             return self._configuration.q[:7].copy()
-        raise UnreachablePose(
-            f"TCP pose {np.round(position, 3).tolist()} is {np.linalg.norm(error[:3]) * 1e3:.1f} mm out of reach"
-        )
+        place = np.round(position, 3).tolist()
+        raise UnreachablePose(f"TCP pose {place} is {1e3 * missing_m:.1f} mm and {missing_rad:.2f} rad out of reach")
 
     def _full(self, joint_positions: FloatArray) -> FloatArray:
         q = np.zeros(self._model.nq)
