@@ -19,7 +19,7 @@ from rclpy.task import Future
 from vls_steering.action import RunTask
 from vls_steering.msg import SafetyStatus
 from vls_steering.nodes.base import NodeDefinition, Phase, RoomNode
-from vls_steering.nodes.bringup import Goal, Transition
+from vls_steering.nodes.bringup import Goal, State, Transition
 from vls_steering.nodes.manager import ManagerBody, ManagerSettings
 from vls_steering.nodes.streams import Level
 from vls_steering.nodes.task_watch import TaskError
@@ -112,6 +112,51 @@ def test_a_transition_of_which_something_was_lost_is_asked_for_again(house: Hous
     body._fleet._silence_s = 0.5
     house.up()
     assert lost
+
+
+def test_an_answer_from_before_a_transition_is_not_taken_for_what_came_of_it(house: House) -> None:
+    """On a busy host it arrives after the transition's own, and would say that the node fell back."""
+    body = house.manager.body
+    assert isinstance(body, ManagerBody)
+    client = body._fleet._members["policy"]._get
+    call, late = client.call_async, []
+
+    def held_back(request: Any) -> Any:
+        asked, told = call(request), Future()
+
+        def tell(answer: Any) -> None:
+            if answer.result().current_state.label == "inactive" and not late:
+                late.append(lambda: told.set_result(answer.result()))
+            else:
+                told.set_result(answer.result())
+
+        asked.add_done_callback(tell)
+        return told
+
+    client.call_async = held_back
+    house.until(lambda: late)
+    patience_s, body._fleet._silence_s = body._fleet._silence_s, 0.5
+    house.until(lambda: house.nodes["policy"].phase is Phase.ACTIVE)
+    body._fleet._silence_s = patience_s
+    house.up()
+    late[0]()
+    assert body._fleet.states["policy"] is State.ACTIVE
+
+
+def test_a_transition_that_was_carried_out_already_was_not_refused(house: House) -> None:
+    """As the second of two requests is, when the answer to the first comes late."""
+    body = house.manager.body
+    assert isinstance(body, ManagerBody)
+    client = body._fleet._members["policy"]._change
+    call = client.call_async
+
+    def twice(request: Any) -> Any:
+        call(request)
+        return call(request)
+
+    client.call_async = twice
+    house.up()
+    assert body._refused is None
 
 
 def test_a_task_runs_to_success_and_leaves_the_arm_at_rest(house: House) -> None:

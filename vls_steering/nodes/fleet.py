@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from lifecycle_msgs.msg import Transition as TransitionMessage
@@ -36,7 +37,7 @@ class Member:
     def __init__(self, node: RoomNode, name: str) -> None:
         self.name = name
         self.state = State.UNKNOWN
-        self._seen_s = float("-inf")
+        self._seen_s = self._changed_s = float("-inf")
         self._asked_s: float | None = None
         self._pending: _Change | None = None
         # In this order: end points become known in the order of their making, so that a node that answers the second
@@ -66,7 +67,7 @@ class Member:
         may_ask = pending is None or now_s - pending.asked_s > silence_s
         if self._asked_s is None and may_ask and self._get.service_is_ready():
             self._asked_s = now_s
-            self._get.call_async(GetState.Request()).add_done_callback(self._answered)
+            self._get.call_async(GetState.Request()).add_done_callback(partial(self._answered, now_s))
 
     def change(self, step: Step, done: Callable[[Step, bool], None]) -> None:
         """Ask for a transition; `done(step, success)` is called when the node has carried it out or refused."""
@@ -79,7 +80,14 @@ class Member:
 
         def changed(future: Any) -> None:
             response = future.result()
-            self._finish(change, response is not None and response.success)
+            if response is not None and response.success:
+                self._finish(change, True)
+            else:
+                # Of two requests, when an answer was lost, the second is refused by a node that has arrived already.
+                self._get.call_async(GetState.Request()).add_done_callback(looked)
+
+        def looked(future: Any) -> None:
+            self._finish(change, _state(future.result()) is change.step.target)
 
         self._change.call_async(request).add_done_callback(changed)
 
@@ -87,24 +95,27 @@ class Member:
         if self._pending is not change:
             return  # answered before, or given up
         self._pending = self._asked_s = None
-        self._seen_s = time.monotonic()
+        self._seen_s = self._changed_s = time.monotonic()
         change.done(change.step, success)
 
-    def _answered(self, future: Any) -> None:
-        asked_s, self._asked_s = self._asked_s, None
+    def _answered(self, asked_s: float, future: Any) -> None:
+        if self._asked_s == asked_s:
+            self._asked_s = None
         response, change = future.result(), self._pending
-        if response is None:
-            return
-        state = STATES.get(response.current_state.id, State.BUSY)
+        if response is None or asked_s <= (self._changed_s if change is None else change.asked_s):
+            return  # what it was before the transition
+        state = _state(response)
         if change is None:
             self._seen_s, self.state = time.monotonic(), state
-        elif asked_s is None or asked_s <= change.asked_s:
-            return  # asked before the transition was
         elif state is change.step.target:
             self.state = state
             self._finish(change, True)
         elif state is not State.BUSY:
             self._ask_to_change(replace(change, asked_s=time.monotonic()))
+
+
+def _state(response: GetState.Response | None) -> State:
+    return State.UNKNOWN if response is None else STATES.get(response.current_state.id, State.BUSY)
 
 
 class Fleet:
