@@ -4,6 +4,8 @@ Which nodes there are, and what each is given, is vls_steering.nodes.node_set; t
 people to look at there are RViz and rqt, when asked for, and diagnostic_aggregator, where it is installed.
 """
 
+from difflib import get_close_matches
+
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch.substitutions import Command, LaunchConfiguration
@@ -13,6 +15,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 from vls_steering.core.config import choices, parse_settings
 from vls_steering.nodes import viewers
 from vls_steering.nodes.node_set import PACKAGE, Deployment, nodes_for, share_folder
+from vls_steering.nodes.parameters import refuse_unknown
 
 VIEWERS = {
     "use_rviz": ("False", "show config/vls.rviz in RViz, with the robot's model where franka_description is installed"),
@@ -37,8 +40,20 @@ def generate_launch_description() -> LaunchDescription:
     ]
     # Pictures are larger than the default shared-memory segment; see the file.
     profile = SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", str(share_folder() / "config" / "fastdds.xml"))
-    functions = [OpaqueFunction(function=function) for function in (_nodes, _viewers)]
+    functions = [OpaqueFunction(function=function) for function in (_names, _nodes, _viewers)]
     return LaunchDescription([*arguments, *wishes, profile, *functions])
+
+
+def _names(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """launch ignores arguments that no file declares: here a name close to one of ours is an error.
+
+    Others are told only, because within a larger launch file they may be somebody else's.
+    """
+    known = [*Deployment.model_fields, *VIEWERS]
+    given = [word.partition(":=")[0] for word in context.argv if ":=" in word]
+    unknown = [name for name in given if name not in known]
+    refuse_unknown({name: None for name in unknown if get_close_matches(name, known)}, known, "bringup.launch.py")
+    return [LogInfo(msg=f"{name} is no argument of bringup.launch.py: it changes nothing here") for name in unknown]
 
 
 def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:

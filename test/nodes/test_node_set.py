@@ -197,6 +197,17 @@ def test_launch_offers_the_arguments_everyone_knows(bringup: types.ModuleType) -
     assert declared["use_sim_time"]["choices"] is None  # as everyone writes it: true, True, false ...
 
 
+def test_a_misspelt_launch_argument_is_an_error_and_a_strangers_is_told(bringup: types.ModuleType) -> None:
+    def names(*words: str) -> str:
+        told = bringup._names(types.SimpleNamespace(argv=words))
+        return " ".join(entity.named["msg"] for entity in told)
+
+    assert names("scene:=obstacle", "use_rviz:=true", "--debug") == ""
+    assert "cell_door is no argument" in names("cell_door:=open")
+    with pytest.raises(ConfigurationError, match=r"'scen' .did you mean 'scene'"):
+        names("scen:=obstacle")
+
+
 def test_launch_starts_the_same_nodes_with_the_same_parameters(bringup: types.ModuleType) -> None:
     FakeConfiguration.values.update(seed="11")
     nodes = bringup._nodes(object())
