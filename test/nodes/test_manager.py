@@ -267,3 +267,17 @@ def test_draining_takes_the_nodes_down_in_reverse(house: House) -> None:
 
     house.until(noted)
     assert gone == list(reversed(NAMES))
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["ended", "killed"])
+def test_a_node_that_is_gone_is_not_waited_for_on_the_way_down(house: House, known: bool) -> None:
+    """ros2 launch interrupts every process at once, so that they end while the manager takes them down."""
+    body = house.up().manager.body
+    assert isinstance(body, ManagerBody)
+    member = body._fleet._members["policy"]
+    member._change.call_async = member._get.call_async = lambda request: Future()  # never answered
+    drained = body.drain()
+    house.until(lambda: member.changing)
+    if known:
+        member._get.service_is_ready = lambda: False
+    house.until(drained.done, within_s=4.0 if known else 15.0)

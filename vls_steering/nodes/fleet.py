@@ -12,8 +12,9 @@ from lifecycle_msgs.msg import Transition as TransitionMessage
 from lifecycle_msgs.srv import ChangeState, GetState
 
 from vls_steering.nodes.base import RoomNode
-from vls_steering.nodes.bringup import State, Step
+from vls_steering.nodes.bringup import State, Step, Transition
 
+_UPWARDS = (Transition.CONFIGURE, Transition.ACTIVATE)
 STATES = {1: State.UNCONFIGURED, 2: State.INACTIVE, 3: State.ACTIVE, 4: State.FINALIZED}
 
 
@@ -52,20 +53,23 @@ class Member:
         return self._pending is not None
 
     def poll(self, now_s: float, silence_s: float, transition_s: float) -> None:
-        """Ask for the state; call it unknown when the node has not answered for `silence_s`.
+        """Ask for the state; call it unknown when the node is gone or has not answered for `silence_s`.
 
-        A node that is busy with a transition (loading weights) is given `transition_s` instead.
+        A node that is on its way up (loading weights) is given `transition_s` instead, one on its way down is waited
+        for as long as one at rest: when ros2 launch ends a set, it gives the whole of it ten seconds.
         """
         pending = self._pending
         patience_s, heard_s = silence_s, self._seen_s
         if pending is not None:
-            patience_s, heard_s = transition_s, max(self._seen_s, pending.begun_s)
-        if self.state is not State.UNKNOWN and now_s - heard_s > patience_s:
+            heard_s = max(self._seen_s, pending.begun_s)
+            patience_s = transition_s if pending.step.transition in _UPWARDS else silence_s
+        there = self._get.service_is_ready()
+        if self.state is not State.UNKNOWN and (not there or now_s - heard_s > patience_s):
             self.state, self._pending = State.UNKNOWN, None
         if self._asked_s is not None and now_s - self._asked_s > silence_s:
             self._asked_s = None  # the answer is lost; ask again
         may_ask = pending is None or now_s - pending.asked_s > silence_s
-        if self._asked_s is None and may_ask and self._get.service_is_ready():
+        if self._asked_s is None and may_ask and there:
             self._asked_s = now_s
             self._get.call_async(GetState.Request()).add_done_callback(partial(self._answered, now_s))
 
