@@ -68,9 +68,11 @@ def test_stops_are_told_with_their_reason_and_counted_once() -> None:
 
 def test_counts_are_those_since_the_load_began() -> None:
     first = status(1.0, chunks_passed=100, chunks_rejected=2, deadline_misses=7)
-    last = status(1.01, chunks_passed=130, chunks_rejected=3, deadline_misses=9)
+    why = int(ReasonCode.START_GAP)
+    last = status(1.01, chunks_passed=130, chunks_rejected=3, deadline_misses=9, last_reason_code=why)
     found = values(heard(first, last))
     assert (found["chunks_passed"], found["chunks_rejected"], found["periods_over_15_ms"]) == (30, 1, 2)
+    assert found["refused_for_START_GAP"] == 1
     assert found["tracking_lag"] == pytest.approx(40.0, abs=2.0)
 
 

@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -72,6 +73,7 @@ class Trace:
     chunk_ages_ms: list[float] = field(default_factory=list)
     bands: list[tuple[int, int, int]] = field(default_factory=list)  # chunks passed, scaled, rejected; its own counts
     stops: list[tuple[ReasonCode, str]] = field(default_factory=list)
+    refusals: Counter[str] = field(default_factory=Counter)  # of chunks, by reason, as far as they were heard of
 
 
 def run_control_bench(options: ControlOptions) -> ExitCode:
@@ -136,6 +138,8 @@ class Listener:
         trace, last, self._last = self.trace, self._last, message
         trace.misses.append(message.deadline_misses)
         trace.bands.append((message.chunks_passed, message.chunks_scaled, message.chunks_rejected))
+        if last is not None and message.chunks_rejected > last.chunks_rejected:
+            trace.refusals[ReasonCode(message.last_reason_code).name] += 1
         tracked = last is None or last.state == TRACKING
         if message.state == TRACKING:
             trace.periods_ms.append(message.period_ms)
@@ -190,6 +194,7 @@ def rows_of(trace: Trace, load: str) -> list[dict[str, Any]]:
         ("aborts", sum(code is ReasonCode.ROBOT_FAULT for code, _ in trace.stops), "1"),
         (f"{lost}s", sum(lost in text for _, text in trace.stops), "1"),
         *(("stop_reason", f"{code.name}: {text}", "") for code, text in trace.stops),
+        *((f"refused_for_{name}", count, "1") for name, count in sorted(trace.refusals.items())),
     ]
     return [
         *quantile_rows(PERIOD, "ms", load, trace.periods_ms),
