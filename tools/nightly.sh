@@ -44,7 +44,11 @@ sums = collections.defaultdict(collections.Counter)
 for path in pathlib.Path(sys.argv[2]).glob("*.json"):
     run = json.loads(path.read_text())
     sums[run["arm"], run["period_s"]].update({key: run[key] for key in ("examples", "set_points", "violations", "seconds")})
-runs = [{"arm": arm, "period_s": period_s, **counts} for (arm, period_s), counts in sorted(sums.items(), reverse=True)]
-print(json.dumps({"commit": sys.argv[1], "runs": runs}, indent=1))
+common = {"looked_at_every_s": 0.001, "commit": sys.argv[1]}
+runs = [
+    {"arm": arm, "period_s": period_s, **common, **counts}
+    for (arm, period_s), counts in sorted(sums.items(), reverse=True)
+]
+print(json.dumps({"runs": runs}, indent=1))
 sys.exit(any(run["violations"] for run in runs))
 PYTHON
