@@ -83,14 +83,21 @@ def record(tmp_path: Path) -> Iterator[Record]:
 
 
 @pytest.fixture
-def speak() -> Iterator[Callable[[float], int]]:
-    """Publish instructions at 50 Hz in the namespace `left` for some seconds; returns how many so far."""
+def speak() -> Iterator[Callable[..., int]]:
+    """Publish instructions at 50 Hz in the namespace `left` for some seconds, once somebody listens who is to.
+
+    Returns how many so far.
+    """
     node = rclpy.create_node("speaker", namespace="left")
     publisher = node.create_publisher(String, topics.INSTRUCTION.name, topics.INSTRUCTION.quality)
     spoken = 0
 
-    def for_seconds(duration_s: float) -> int:
+    def for_seconds(duration_s: float, heard: bool = True) -> int:
         nonlocal spoken
+        give_up_s = time.monotonic() + 30.0
+        while heard and not spoken and publisher.get_subscription_count() == 0:
+            assert time.monotonic() < give_up_s, "nobody listens"
+            time.sleep(0.02)
         end_s = time.monotonic() + duration_s
         while time.monotonic() < end_s:
             publisher.publish(String(data=f"{spoken} " + "".join(str(hash((spoken, i))) for i in range(50))))
@@ -102,7 +109,7 @@ def speak() -> Iterator[Callable[[float], int]]:
     node.destroy_node()
 
 
-def test_ctrl_c_ends_it_with_a_count_however_often(record: Record, speak: Callable[[float], int]) -> None:
+def test_ctrl_c_ends_it_with_a_count_however_often(record: Record, speak: Callable[..., int]) -> None:
     recording = record("--namespace", "left")
     spoken = speak(2.0)
     code, said = recording.end(signal.SIGINT, signal.SIGINT, signal.SIGTERM)
@@ -115,16 +122,16 @@ def test_ctrl_c_ends_it_with_a_count_however_often(record: Record, speak: Callab
     assert any(45.0 < float(word) < 52.0 for word in row.split() if "." in word)
 
 
-def test_what_is_heard_of_another_namespace_is_nothing(record: Record, speak: Callable[[float], int]) -> None:
+def test_what_is_heard_of_another_namespace_is_nothing(record: Record, speak: Callable[..., int]) -> None:
     recording = record("--namespace", "right", "--seconds", "1")
-    speak(0.5)
+    speak(0.5, heard=False)
     code, said = recording.end()
     assert code == ExitCode.TASK_FAILED
     assert "nothing was heard" in said
     assert recording.log() == []
 
 
-def test_killed_it_loses_a_chunk_of_messages_and_no_more(record: Record, speak: Callable[[float], int]) -> None:
+def test_killed_it_loses_a_chunk_of_messages_and_no_more(record: Record, speak: Callable[..., int]) -> None:
     recording = record("--namespace", "left")
     spoken = speak(3.0)
     assert recording.end(signal.SIGKILL)[0] == -signal.SIGKILL
@@ -133,7 +140,7 @@ def test_killed_it_loses_a_chunk_of_messages_and_no_more(record: Record, speak: 
     assert spoken - 1 - kept[-1] < 80  # 64 kB of them, and what was under way
 
 
-def test_a_full_disk_ends_it_with_an_error(record: Record, speak: Callable[[float], int]) -> None:
+def test_a_full_disk_ends_it_with_an_error(record: Record, speak: Callable[..., int]) -> None:
     recording = record("--namespace", "left")
     speak(1.0)
     recording.leave_room_for(50_000)
