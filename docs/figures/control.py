@@ -40,9 +40,7 @@ observation that it was planned from to the set-point that follows it. The lag i
 arm follows. An abort is a stop by the arm itself. Executor and chunks have real-time priority over the load, as the
 nodes of a robot have where the host grants it, and so has the simulated arm, because a physical one has a computer of
 its own. A chunk that is refused for `TCP_ACCELERATION` could not be joined gently enough from where the arm was; the
-arm goes on with the last one. The host is a virtual machine, and its neighbours show: an hour before this run the same
-bench found 27 of 5,435 periods over 15 ms alone and 314 of 30,586 busy (up to 60 ms; every other status was missed by
-the bench itself), with no stop in those 11 minutes and one, of which the reason was not kept, in a later half minute.
+arm goes on with the last one.
 """
 FAULTS_TEXT = """Each fault is brought about while the arm moves. It must end in the stated state with the true reason
 within its bound, and the arm must track again after the cure. "s" and "bound" are of the arm's time; "pace" says how
